@@ -1,0 +1,39 @@
+"""Every error this package raises, and whose fault each one is.
+
+::
+
+    S3EventsError
+    ├── BodyError            theirs: the message is not an S3 event; no redelivery can help
+    ├── ConfigurationError   yours: names the setting to change; fails at once, nothing was written
+    ├── RouteError           this DAG's: it will not take a run now; other routes go on
+    └── OutageError          ours to wait out: Airflow or AWS is away; nothing is released
+"""
+
+from __future__ import annotations
+
+
+class S3EventsError(Exception):
+    """Base of all errors of this package; never raised itself."""
+
+
+class BodyError(S3EventsError):
+    """The text of a message, or one record in it, cannot be read as S3 object events.
+
+    Redelivery cannot help: the same bytes come back. The message belongs in a dead letter queue,
+    with ``str(error)`` as the reason.
+    """
+
+
+class ConfigurationError(S3EventsError):
+    """A setting is wrong. The text names the setting and what to put there."""
+
+
+class RouteError(S3EventsError):
+    """One DAG refuses a run (missing, import error, parameters or run type refused).
+
+    The event is tried again later; other DAGs are not affected.
+    """
+
+
+class OutageError(S3EventsError):
+    """Airflow or AWS is away or throttling: not the message's fault, so it is held, not released."""
