@@ -1,0 +1,128 @@
+"""The few calls to Airflow's public REST API that the demo and the system tests need."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+#: Airflow's own ceiling, ``[api] maximum_page_limit``.
+_PAGE = 100
+
+
+class AirflowApiError(RuntimeError):
+    """Airflow answered with an HTTP error. ``status`` is its code."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"Airflow answered {status}: {text}")
+        self.status = status
+
+
+class AirflowApi:
+    """Airflow's REST API version 2 (https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html)."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._token: str | None = None
+        # Loopback only: a proxy from the environment could not reach it.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """One call; the decoded answer, None where it is empty.
+
+        :param path: below ``/api/v2``.
+        :raises AirflowApiError: Airflow answered with an error.
+        :raises OSError: nobody answered.
+        """
+        headers = {"Authorization": f"Bearer {self._fresh_token()}"}
+        return self._send(method, f"/api/v2{path}", body, query, headers)
+
+    def health(self) -> dict[str, str]:
+        """The status of each component as the API server sees it; empty while it does not answer."""
+        try:
+            answer = self._send("GET", "/api/v2/monitor/health", None, {}, {})
+        except (OSError, AirflowApiError):
+            return {}
+        return {name: part["status"] for name, part in answer.items() if part and part["status"]}
+
+    def pages(self, path: str, member: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every item of a listing, whatever its length."""
+        offset = 0
+        while True:
+            page = self.call("GET", path, limit=_PAGE, offset=offset, **query)[member]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            offset += _PAGE
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """All runs of a DAG, oldest first, as the API gives them (``dag_run_id``, ``state``, ``conf`` ...)."""
+        return list(self.pages(f"/dags/{dag_id}/dagRuns", "dag_runs", order_by="id"))
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether Airflow has parsed the DAG."""
+        try:
+            self.call("GET", f"/dags/{dag_id}")
+        except AirflowApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def set_paused(self, dag_id: str, paused: bool) -> None:
+        """Pause a DAG, or unpause it."""
+        self.call("PATCH", f"/dags/{dag_id}", {"is_paused": paused}, update_mask="is_paused")
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
+        """Create one run without a logical date."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        self.call("POST", f"/dags/{dag_id}/dagRuns", body)
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """What a task pushed; None if there is no such XCom."""
+        run = urllib.parse.quote(run_id, safe="")
+        path = f"/dags/{dag_id}/dagRuns/{run}/taskInstances/{task_id}/xcomEntries/{key}"
+        try:
+            return self.call("GET", path, deserialize=False)["value"]
+        except AirflowApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def xcoms(self, dag_id: str, task_id: str) -> dict[str, Any]:
+        """What one task pushed in every run of a DAG, by run id."""
+        path = f"/dags/{dag_id}/dagRuns/~/taskInstances/{task_id}/xcomEntries"
+        entries = self.pages(path, "xcom_entries")
+        return {entry["run_id"]: entry for entry in entries if entry["task_id"] == task_id}
+
+    def task_instances(self, dag_id: str, run_id: str = "~") -> list[dict[str, Any]]:
+        """The task instances of one run, or of all runs of the DAG."""
+        run = urllib.parse.quote(run_id, safe="~")
+        return list(self.pages(f"/dags/{dag_id}/dagRuns/{run}/taskInstances", "task_instances"))
+
+    def import_errors(self) -> dict[str, str]:
+        """DAG files that Airflow could not import, with the traceback."""
+        errors = self.pages("/importErrors", "import_errors")
+        return {error["filename"]: error["stack_trace"] for error in errors}
+
+    def _fresh_token(self) -> str:
+        if self._token is None:
+            # Every visitor is an admin here (simple_auth_manager_all_admins), so no credentials are sent.
+            self._token = str(self._send("GET", "/auth/token", None, {}, {})["access_token"])
+        return self._token
+
+    def _send(self, method: str, path: str, body: Any, query: dict[str, Any], headers: dict[str, str]) -> Any:
+        url = f"{self.base_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - always http
+        try:
+            with self._opener.open(request, timeout=30) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise AirflowApiError(error.code, error.read().decode(errors="replace")[:500]) from error
+        return json.loads(text) if text else None

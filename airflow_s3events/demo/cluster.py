@@ -1,0 +1,258 @@
+"""``Cluster``: a whole local Airflow, each component a process of its own."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from airflow_s3events.demo.airflow_api import AirflowApi
+from airflow_s3events.demo.processes import Processes, free_port, send_signal
+
+#: Command line of each component by major version of Airflow. Without its log server a component opens no
+#: port: those of Airflow's defaults (8793, 8794) could be taken.
+COMPONENTS: Mapping[int, Mapping[str, tuple[str, ...]]] = {
+    3: {
+        "api-server": ("api-server",),
+        "scheduler": ("scheduler", "--skip-serve-logs"),
+        "dag-processor": ("dag-processor",),
+        "triggerer": ("triggerer", "--skip-serve-logs"),
+    },
+}
+#: How ``/monitor/health`` calls each of them.
+_HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
+_HEALTHY_IN_SECONDS = 120.0
+_MIGRATED_IN_SECONDS = 120.0
+#: Variables of the surrounding shell that would lead this Airflow to another database or a real AWS account.
+_FOREIGN_PREFIXES = ("AIRFLOW", "AWS_", "_AIRFLOW", "_AF_")
+
+
+class ClusterError(RuntimeError):
+    """Airflow did not start, or a component ended by itself; the text ends with its last log lines."""
+
+
+@dataclass
+class Cluster:
+    """A whole Airflow in one folder: API server, scheduler with LocalExecutor, DAG processor and triggerer.
+
+    ::
+
+        with Cluster(folder, dags_folder=dags) as airflow:     # start() and wait_healthy(); stop() at the end
+            airflow.wait_for_dag("my_dag")
+            airflow.api.trigger("my_dag", "run-1")
+            airflow.kill("triggerer")                         # kill -9 of it and all its children
+            airflow.restart("triggerer")
+
+    Everything listens on a free port of 127.0.0.1, keys are random for each start, AIRFLOW and AWS variables of
+    the surrounding environment do not reach it. DAGs are unpaused when they appear. Processes die with us,
+    however we die. Nothing outside ``folder`` is written.
+    """
+
+    folder: Path
+    dags_folder: Path
+    #: SQLAlchemy URL of an empty database; None for SQLite in the folder.
+    database_url: str | None = None
+    #: Further environment variables of every component, over the defaults.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Task processes at a time.
+    parallelism: int = 6
+    #: Folder that is removed should we die without ``stop``.
+    remove_folder: Path | None = None
+    major_version: int = 3
+
+    def __post_init__(self) -> None:
+        self.port = free_port()
+        self.processes = Processes(self.folder / "components", remove_folder=self.remove_folder)
+        self.api = AirflowApi(self.url)
+        self._variables = {**_surroundings(), **self._settings(), **self.environment}
+
+    @property
+    def url(self) -> str:
+        """Address of the UI and the API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the components, in the order in which they are started."""
+        return tuple(COMPONENTS[self.major_version])
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the components, for an ``airflow`` command line of the caller's own."""
+        return dict(self._variables)
+
+    def __enter__(self) -> Cluster:
+        try:
+            self.start()
+            self.wait_healthy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Create the database, then start every component; returns without waiting for them.
+
+        :raises ClusterError: the database could not be created.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.dags_folder.mkdir(parents=True, exist_ok=True)
+        self._airflow("migrate", ("db", "migrate"))
+        if self.processes.wait("migrate", _MIGRATED_IN_SECONDS) != 0:
+            raise ClusterError(self._with_log("migrate", "Airflow could not create its database"))
+        for component in self.components:
+            self.start_component(component)
+
+    def start_component(self, component: str, name: str | None = None) -> None:
+        """Start one component, or one more of its kind under another ``name`` (a second triggerer)."""
+        self._airflow(name or component, COMPONENTS[self.major_version][component])
+
+    def wait_healthy(self, timeout_seconds: float = _HEALTHY_IN_SECONDS) -> None:
+        """Wait until Airflow calls every component healthy.
+
+        :raises ClusterError: a component ended, or time is up.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while self.unhealthy():
+            self.check_alive()
+            if time.monotonic() > deadline:
+                late = ", ".join(self.unhealthy())
+                raise ClusterError(self._with_log(self.unhealthy()[0], f"not healthy in time: {late}"))
+            time.sleep(0.2)
+
+    def unhealthy(self) -> list[str]:
+        """Components that do not count as healthy yet."""
+        health = self.api.health()
+        if not health:
+            return list(self.components)
+        return [name for name, known in _HEALTH_NAMES.items() if health.get(known) != "healthy"]
+
+    def check_alive(self) -> None:
+        """Raise ClusterError with the last log lines if a component has ended by itself."""
+        for component in self.components:
+            status = self.processes.exit_status(component)
+            if status is not None:
+                raise ClusterError(self._with_log(component, f"{component} ended with status {status}"))
+
+    def pids(self, component: str) -> list[int]:
+        """Every process of a component. ``"worker"`` names what the scheduler's LocalExecutor started."""
+        if component == "worker":
+            main = self.processes.main_pid("scheduler")
+            return [pid for pid in self.processes.pids("scheduler") if pid != main]
+        return self.processes.pids(component)
+
+    def kill(self, component: str, signum: int = signal.SIGKILL) -> list[int]:
+        """Signal every process of a component at once, as if its machine had gone; the pids that got it."""
+        return send_signal(self.pids(component), signum)
+
+    def kill_main(self, component: str, signum: int = signal.SIGKILL) -> list[int]:
+        """Signal only the main process of a component; what it started stays behind as orphans."""
+        return send_signal([self.processes.main_pid(component)], signum)
+
+    def restart(self, component: str) -> None:
+        """Start a component anew, after ending what may be left of it; returns without waiting."""
+        self.processes.stop(component)
+        self.start_component(component)
+
+    def pause(self, component: str) -> list[int]:
+        """Freeze a component (SIGSTOP): it keeps its connections and answers nothing."""
+        return self.kill(component, signal.SIGSTOP)
+
+    def resume(self, component: str) -> list[int]:
+        """Let a frozen component go on (SIGCONT)."""
+        return self.kill(component, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End every process. Safe to call twice; leaves the folder as it is."""
+        self.processes.stop_all()
+
+    def wait_for_dag(self, dag_id: str, timeout_seconds: float = 60.0) -> None:
+        """Wait until Airflow has parsed a DAG.
+
+        :raises ClusterError: time is up; the text holds the import errors.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not self.api.has_dag(dag_id):
+            self.check_alive()
+            if time.monotonic() > deadline:
+                errors = self.api.import_errors()
+                raise ClusterError(f"Airflow does not know DAG {dag_id!r}; import errors: {errors}")
+            time.sleep(0.2)
+
+    def unpause(self, dag_id: str) -> None:
+        """Unpause a DAG that something has paused; those new here are unpaused already."""
+        self.api.set_paused(dag_id, False)
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """All runs of a DAG, oldest first, as Airflow's API gives them."""
+        return self.api.runs(dag_id)
+
+    def logs(self, components: Iterable[str] = (), lines: int = 30) -> str:
+        """The last lines of each component's output, for a failure report."""
+        names = list(components) or self.processes.names()
+        return "\n".join(f"--- {name}\n{self.processes.log_tail(name, lines)}" for name in names)
+
+    def _airflow(self, name: str, arguments: tuple[str, ...]) -> None:
+        self.processes.start(name, [sys.executable, "-m", "airflow", *arguments], self._variables)
+
+    def _with_log(self, component: str, text: str) -> str:
+        return f"{text}\n{self.logs([component])}"
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url or f"sqlite:///{self.folder}/airflow.db",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__CORE__PARALLELISM": str(self.parallelism),
+            "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            **_SETTINGS,
+        }
+
+
+_SETTINGS = {
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+    "AIRFLOW__API__HOST": "127.0.0.1",
+    "AIRFLOW__API__WORKERS": "1",
+    "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+
+
+def _surroundings() -> dict[str, str]:
+    """Our own environment without what would lead this Airflow out of its folder or off this machine."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_PREFIXES)}
+    # Without bytecode each component compiles the whole of Airflow at every start: 30 s more on two cores.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept | {
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
