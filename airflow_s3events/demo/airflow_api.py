@@ -60,7 +60,7 @@ class AirflowApi:
             offset += _PAGE
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """All runs of a DAG, oldest first, as the API gives them (``dag_run_id``, ``state``, ``conf`` ...)."""
+        """All runs of a DAG, oldest first, as the API gives them (``dag_run_id``, ``state``, ``conf``)."""
         return list(self.pages(f"/dags/{dag_id}/dagRuns", "dag_runs", order_by="id"))
 
     def has_dag(self, dag_id: str) -> bool:

@@ -51,9 +51,9 @@ class Cluster:
             airflow.kill("triggerer")                         # kill -9 of it and all its children
             airflow.restart("triggerer")
 
-    Everything listens on a free port of 127.0.0.1, keys are random for each start, AIRFLOW and AWS variables of
-    the surrounding environment do not reach it. DAGs are unpaused when they appear. Processes die with us,
-    however we die. Nothing outside ``folder`` is written.
+    Everything listens on a free port of 127.0.0.1, keys are random for each start, AIRFLOW and AWS variables
+    of the surrounding environment do not reach it. DAGs are unpaused when they appear. Processes die with
+    us, however we die. Nothing outside ``folder`` is written.
     """
 
     folder: Path

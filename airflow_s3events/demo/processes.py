@@ -94,7 +94,7 @@ class Processes:
         self._guardian: subprocess.Popen[bytes] | None = None
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Start ``command`` as ``name`` in a session of its own; its pid. Output goes to ``log_path(name)``."""
+        """Start ``command`` as ``name`` in a session of its own, output to ``log_path(name)``; its pid."""
         self.log_folder.mkdir(parents=True, exist_ok=True)
         self._watch_over()
         marked = {**environment, MARK: f"{self.mark}:{name}:", "SPT_NOENV": "1"}
