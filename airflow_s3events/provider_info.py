@@ -1,0 +1,37 @@
+"""What Airflow asks of the package at the start of every command; so it imports nothing but the version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_s3events import __version__
+
+_INTEGRATION = "Amazon S3 event notifications"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata in the form of Airflow's ``provider_info.schema.json``.
+
+    Named by the ``apache_airflow_provider`` entry point
+    (https://airflow.apache.org/docs/apache-airflow-providers/howto/create-custom-providers.html).
+    """
+    return {
+        "package-name": "airflow-provider-s3events",
+        "name": "S3 events",
+        "description": "One S3 object event, one Airflow DAG run: S3 event notifications through SQS.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html",
+                "tags": ["aws"],
+            }
+        ],
+        "operators": _modules("airflow_s3events.operators.dispatch"),
+        "hooks": _modules("airflow_s3events.hooks.s3_events"),
+        "triggers": _modules("airflow_s3events.triggers.s3_event"),
+    }
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": list(names)}]
