@@ -1,0 +1,91 @@
+"""What importing the package costs a DAG file: nothing of AWS, no connection, no secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import airflow_s3events
+
+PACKAGE = Path(airflow_s3events.__file__).parent
+HERE = Path(__file__).parent
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+BANNED = {"aiobotocore", "aiohttp", "boto3", "botocore", "ministack", "moto", "requests", "sqlalchemy"}
+
+#: Every way a DAG file touches the package, up to building the DAG.
+STATEMENTS = {
+    "package": "import airflow_s3events",
+    "public names": "from airflow_s3events import *",
+    "trigger": "import airflow_s3events.triggers.s3_event",
+    "operator": "import airflow_s3events.operators.dispatch",
+    "dispatcher": "import airflow_s3events.dags.dispatcher",
+    "filters": "import airflow_s3events.filters",
+    "building a dispatcher": (
+        "from airflow_s3events import s3_event_dispatcher\n"
+        "s3_event_dispatcher('a', sqs_queue='q', routes='b', parallel=2)"
+    ),
+    **{f"example {file.stem}": f"exec(open({str(file)!r}).read())" for file in sorted(EXAMPLES.glob("*.py"))},
+}
+#: Files of the package root that any Python may import, Airflow or not.
+ROOT_MODULES = sorted(f.stem for f in PACKAGE.glob("*.py") if f.stem not in {"__init__", "_compat"})
+
+
+def probe(statement: str) -> Any:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE),
+        "AIRFLOW__SECRETS__BACKEND": "import_probe.Recorder",
+        "AIRFLOW__WORKERS__SECRETS_BACKEND": "import_probe.Recorder",
+    }
+    command = [sys.executable, "-c", "import import_probe; import_probe.main()", statement]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def alone(statement: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a statement without site-packages: what is not Python's own or the package's cannot be imported."""
+    (folder / "airflow_s3events").symlink_to(PACKAGE)
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(folder)!r}); {statement}",
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
+def test_a_dag_file_loads_nothing_of_aws_and_asks_nobody(statement: str) -> None:
+    seen = probe(statement)
+    assert BANNED.isdisjoint(name.split(".")[0] for name in seen["loaded"])
+    assert seen["connected"] == []
+    assert seen["looked_up"] == []
+
+
+def test_the_probe_sees_an_aws_library_a_connection_and_a_look_up() -> None:
+    seen = probe(
+        "import botocore, socket\nsocket.socket().connect_ex(('127.0.0.1', 9))\nprobe.look_up_a_connection()"
+    )
+    assert "botocore" in seen["loaded"]
+    assert len(seen["connected"]) == 1
+    assert "connection probe" in seen["looked_up"]
+
+
+def test_what_airflow_imports_at_every_start_loads_nothing_else_of_the_package(tmp_path: Path) -> None:
+    statement = "import airflow_s3events.provider_info"
+    done = alone(f"{statement}; print(*sorted(m for m in sys.modules if m.startswith('airflow')))", tmp_path)
+    assert done.stdout.split() == ["airflow_s3events", "airflow_s3events.provider_info"]
+
+
+@pytest.mark.parametrize("module", ROOT_MODULES)
+def test_root_modules_need_the_standard_library_only(module: str, tmp_path: Path) -> None:
+    done = alone(f"import airflow_s3events.{module}", tmp_path)
+    assert done.returncode == 0, done.stderr
