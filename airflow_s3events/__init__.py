@@ -1,5 +1,51 @@
-"""One S3 object event, one Airflow DAG run."""
+"""One S3 object event, one Airflow DAG run.
+
+Public names are loaded on first use, so that importing the package costs next to nothing in a DAG file.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "ObjectEvent": "airflow_s3events.events",
+    "Route": "airflow_s3events.routing",
+    "Routes": "airflow_s3events.routing",
+    "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
+    "S3EventTrigger": "airflow_s3events.triggers.s3_event",
+    "events_of": "airflow_s3events.context",
+    "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
+}
+
+if TYPE_CHECKING:
+    from airflow_s3events.context import events_of
+    from airflow_s3events.dags.dispatcher import s3_event_dispatcher
+    from airflow_s3events.events import ObjectEvent
+    from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.triggers.s3_event import S3EventTrigger
+
+__all__ = [
+    "ObjectEvent",
+    "Route",
+    "Routes",
+    "S3EventDispatchOperator",
+    "S3EventTrigger",
+    "events_of",
+    "s3_event_dispatcher",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

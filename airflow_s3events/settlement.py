@@ -46,7 +46,7 @@ class Start(str, Enum):
     NOTHING = "nothing"
 
 
-#: (state of the run with this run id, does the message carry an attempt) to what is done about the run, for
+#: (state of the run of this run id, does the message carry an attempt) to what is done about the run with
 #: ``acknowledge="run_stored"``. The message is then acknowledged in every row: each row leaves the run stored.
 RUN_STORED: Mapping[tuple[RunState, bool], Start] = MappingProxyType(
     {
@@ -71,3 +71,33 @@ def combine(dispositions: Iterable[Disposition]) -> Disposition:
     A message is deleted only when every one of its events allows it.
     """
     return max(dispositions, default=Disposition.ACKNOWLEDGE)
+
+
+#: Seconds: the longest delay while the queue's redrive policy leaves receives to spend.
+_LONGEST_DELAY_SECONDS = 900.0
+#: Seconds: the delay before the last receives that the redrive policy leaves; SQS hides a message 12 h at
+#: most.
+_LAST_DELAY_SECONDS = 11 * 3600.0
+#: With so few receives left, patience is worth more than speed.
+_FEW_RECEIVES = 2
+
+
+def release_delay_seconds(
+    receive_count: int, max_receive_count: int | None, first_delay_seconds: float
+) -> float:
+    """Return for how long to hide a message that is released, so that waiting never dead-letters it early.
+
+    Doubles from ``first_delay_seconds`` to 15 minutes. SQS moves a message to the dead letter queue when it
+    would be received more than ``max_receive_count`` times, without a reason and whoever was at fault
+    (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html),
+    so the last two receives are put off for hours.
+
+    Args:
+        receive_count: How often the message has been received, this time included.
+        max_receive_count: Of the queue's redrive policy; None where it has none.
+        first_delay_seconds: The delay after the first receive.
+    """
+    if max_receive_count is not None and max_receive_count - receive_count < _FEW_RECEIVES:
+        return _LAST_DELAY_SECONDS
+    doublings = min(max(receive_count, 1) - 1, 10)
+    return min(first_delay_seconds * 2.0**doublings, _LONGEST_DELAY_SECONDS)

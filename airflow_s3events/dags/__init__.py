@@ -1,0 +1,1 @@
+"""Whole DAGs, built in one call."""

@@ -1,0 +1,331 @@
+"""From messages to DAG runs: start what each message asks for, read it back, then settle the message.
+
+Knows neither Airflow nor AWS: it works on the calls of ``Runs`` and on a ``Consumer``. Where it may be
+killed:
+
+* before a run is created: the message is still in the queue, its visibility lapses, it comes again;
+* after a run is created and before the message is deleted: it comes again, the run id is taken, the run is
+  read back, the message is deleted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from airflow_s3events.envelopes import parse_body
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import BodyError, OutageError, RouteError
+from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
+from airflow_s3events.identity import event_id, run_id
+from airflow_s3events.messages import Message
+from airflow_s3events.routing import Route, Routes
+from airflow_s3events.settlement import (
+    RUN_STORED,
+    Disposition,
+    RunState,
+    Start,
+    combine,
+    release_delay_seconds,
+)
+
+_T = TypeVar("_T")
+
+#: Run ids in one question whether they are stored: they travel in a URL of some 200 bytes each.
+_COUNT_CHUNK = 25
+#: First delay of a message that belongs in a dead letter queue where there is none.
+_NO_DEAD_LETTERS_SECONDS = 60.0
+
+
+class Runs(TargetState, Protocol):
+    """What dispatch asks of Airflow. All raise OutageError when Airflow does not answer."""
+
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+        """Create a run; False when the name is taken; RouteError when the DAG refuses it."""
+        ...
+
+    async def state(self, dag_id: str, run_id: str) -> RunState:
+        """State of one run; ``NONE`` when there is none of that id."""
+        ...
+
+    async def count_stored(self, dag_id: str, run_ids: Sequence[str]) -> int:
+        """How many of these run ids Airflow has."""
+        ...
+
+
+class Inbox(Protocol):
+    """What dispatch asks of a consumer."""
+
+    stopping: bool
+
+    def batches(self) -> AsyncIterator[list[Message]]:
+        """Messages as they come, until there are no more or it is time to end."""
+        ...
+
+    def acknowledge(self, message: Message) -> None:
+        """Delete it."""
+
+    def release(self, message: Message, *, delay_seconds: float, reason: str) -> None:
+        """Show it again after a delay."""
+
+    def lapse(self, message: Message, *, reason: str) -> None:
+        """Leave it to its visibility timeout."""
+
+    async def dead_letter(self, message: Message, reason: str) -> None:
+        """Send a copy with the reason to the dead letter queue, then delete it."""
+
+    async def wait_out(self, outage: OutageError) -> None:
+        """Stop receiving, keep what is held in flight, and return when it is time to try again."""
+        ...
+
+    def resume(self) -> None:
+        """Receive again: the outage is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """How a dispatcher treats what it cannot start.
+
+    Attributes:
+        ignore_before: Events older than this start nothing; they are counted and acknowledged. None: all
+            start.
+        give_up_seconds: An event whose DAG refuses it is dead-lettered no sooner than so long after it was
+            sent,
+        give_up_receives: and no sooner than after so many receives. Both must be reached.
+        max_receive_count: Of the queue's redrive policy; None where it has none.
+        has_dead_letters: Whether there is a dead letter queue; without one, what belongs there stays in the
+            queue, shown ever less often.
+    """
+
+    ignore_before: datetime | None = None
+    give_up_seconds: float = 6 * 3600.0
+    give_up_receives: int = 5
+    max_receive_count: int | None = None
+    has_dead_letters: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one event for one route, and what that asks of its message."""
+
+    what: str
+    disposition: Disposition = Disposition.ACKNOWLEDGE
+    reason: str = ""
+    retry_seconds: float = 0.0
+    #: DAG id and run id of a run just created, to be read back before the message is deleted.
+    created: tuple[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Starts the runs that messages ask for and settles the messages.
+
+    Args:
+        inbox: Where messages come from and are settled.
+        routes: Which DAG gets which event.
+        runs: Airflow's DAG runs.
+        settings: What to do with what cannot be started.
+        now: Seconds since the epoch.
+        clock: Monotonic seconds.
+    """
+
+    inbox: Inbox
+    routes: Routes
+    runs: Runs
+    settings: DispatchSettings
+    now: Callable[[], float]
+    clock: Callable[[], float]
+    #: Events by outcome: started, duplicate, restarted, unmatched, ignored, malformed, put_off, gave_up,
+    #: not_stored.
+    counts: Counter[str] = field(default_factory=Counter)
+    _gates: dict[str, Gate] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._gates = {
+            route.dag_id: Gate(
+                route.dag_id, max_queued=route.max_queued_runs, target=self.runs, clock=self.clock
+            )
+            for route in self.routes
+        }
+
+    async def waiting(self) -> Closed | None:
+        """Return why nothing can be started now (every DAG is paused or full), or None: ask before receiving.
+
+        Raises:
+            OutageError: Airflow did not answer.
+        """
+        return await all_waiting(self._gates.values())
+
+    async def run(self) -> Closed | None:
+        """Dispatch until the inbox ends or nothing can be started any more; return why, in that case.
+
+        Raises:
+            OutageError: The inbox is stopping while Airflow is away.
+        """
+        async for batch in self.inbox.batches():
+            await self.dispatch(batch)
+            closed = await self._patiently(self.waiting)
+            if closed is not None:
+                return closed
+        return None
+
+    async def dispatch(self, batch: Sequence[Message]) -> None:
+        """Start every run that ``batch`` asks for, read the runs back, then settle the messages.
+
+        Raises:
+            OutageError: The inbox is stopping while Airflow is away.
+        """
+        results: list[tuple[Message, list[_Outcome]]] = []
+        for message in batch:
+            if self.inbox.stopping:
+                break
+            results.append((message, await self._outcomes(message)))
+        missing = await self._missing([o.created for _, outcomes in results for o in outcomes if o.created])
+        for message, outcomes in results:
+            await self._settle(message, [_stored(outcome, missing) for outcome in outcomes])
+
+    async def _outcomes(self, message: Message) -> list[_Outcome]:
+        try:
+            parsed = parse_body(message.body, message_id=message.message_id)
+        except BodyError as error:
+            return [_Outcome("malformed", Disposition.DEAD_LETTER, str(error))]
+        outcomes = [
+            _Outcome("malformed", Disposition.DEAD_LETTER, f"record {bad.index}: {bad.reason}")
+            for bad in parsed.bad
+        ]
+        for event in parsed.events:
+            outcomes.extend(await self._event(event, message))
+        return outcomes
+
+    async def _event(self, event: ObjectEvent, message: Message) -> list[_Outcome]:
+        before = self.settings.ignore_before
+        if before is not None and event.event_time is not None and event.event_time < before:
+            return [_Outcome("ignored")]
+        match = self.routes.match(event)
+        outcomes = [
+            self._put_off(self._gates[failure.route.dag_id].refuse(str(failure.error)), message)
+            for failure in match.errors
+        ]
+        outcomes += [await self._start(route, event, message) for route in match.routes]
+        return outcomes or [_UNMATCHED[self.routes.unmatched]]
+
+    async def _start(self, route: Route, event: ObjectEvent, message: Message) -> _Outcome:
+        gate = self._gates[route.dag_id]
+        closed = await self._patiently(gate.check)
+        if closed is not None:
+            return self._put_off(closed, message)
+        try:
+            outcome = await self._patiently(lambda: self._ensure_run(route, event, message.attempt))
+        except RouteError as error:
+            return self._put_off(gate.refuse(str(error)), message)
+        if outcome.created:
+            gate.started()
+        return outcome
+
+    async def _ensure_run(self, route: Route, event: ObjectEvent, attempt: int) -> _Outcome:
+        start = await self._decide(route, event, attempt)
+        if start is Start.NOTHING:
+            return _Outcome("duplicate")
+        name = _run_id(route, event, attempt if start is Start.AGAIN else 0)
+        data = {**event.serialize(), "event_id": event_id(event)}
+        if await self.runs.create(route.dag_id, name, route.conf(data)):
+            what = "started" if start is Start.CREATE else "restarted"
+            return _Outcome(what, created=(route.dag_id, name))
+        if await self.runs.state(route.dag_id, name) is RunState.NONE:
+            raise RouteError(f"another run of DAG {route.dag_id!r} holds a unique key of run {name!r}")
+        return _Outcome("duplicate")
+
+    async def _decide(self, route: Route, event: ObjectEvent, attempt: int) -> Start:
+        """Look the event's latest run up where the message carries an attempt; else creating tells."""
+        if not attempt:
+            return Start.CREATE
+        for earlier in dict.fromkeys((attempt - 1, 0)):
+            state = await self.runs.state(route.dag_id, _run_id(route, event, earlier))
+            if state is not RunState.NONE:
+                return RUN_STORED[state, True]
+        return Start.CREATE
+
+    async def _missing(self, created: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Read the runs just created back; return those that Airflow does not have."""
+        by_dag: dict[str, list[str]] = defaultdict(list)
+        for dag_id, name in created:
+            by_dag[dag_id].append(name)
+        missing: set[tuple[str, str]] = set()
+        for dag_id, names in by_dag.items():
+            for first in range(0, len(names), _COUNT_CHUNK):
+                missing |= await self._missing_of(dag_id, names[first : first + _COUNT_CHUNK])
+        return missing
+
+    async def _missing_of(self, dag_id: str, names: list[str]) -> set[tuple[str, str]]:
+        distinct = list(dict.fromkeys(names))
+        if await self._patiently(lambda: self.runs.count_stored(dag_id, distinct)) == len(distinct):
+            return set()
+        states = {n: await self._patiently(lambda n=n: self.runs.state(dag_id, n)) for n in distinct}
+        return {(dag_id, name) for name, state in states.items() if state is RunState.NONE}
+
+    async def _settle(self, message: Message, outcomes: Sequence[_Outcome]) -> None:
+        self.counts.update(outcome.what for outcome in outcomes)
+        fate = combine(outcome.disposition for outcome in outcomes)
+        reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
+        if fate is Disposition.ACKNOWLEDGE:
+            self.inbox.acknowledge(message)
+        elif fate is Disposition.DEAD_LETTER:
+            await self._dead_letter(message, reason)
+        elif fate is Disposition.RELEASE:
+            delay = max(outcome.retry_seconds for outcome in outcomes)
+            self.inbox.release(message, delay_seconds=delay, reason=reason)
+        else:
+            self.inbox.lapse(message, reason=reason)
+
+    async def _dead_letter(self, message: Message, reason: str) -> None:
+        if self.settings.has_dead_letters:
+            await self.inbox.dead_letter(message, reason)
+        else:
+            delay = release_delay_seconds(message.receive_count, None, _NO_DEAD_LETTERS_SECONDS)
+            self.inbox.release(message, delay_seconds=delay, reason=f"no dead letter queue for: {reason}")
+
+    def _put_off(self, closed: Closed, message: Message) -> _Outcome:
+        settings = self.settings
+        limit = settings.max_receive_count
+        if limit is not None and message.receive_count >= limit:
+            reason = f"{closed.reason}; received {message.receive_count} times (maxReceiveCount={limit})"
+            return _Outcome("gave_up", Disposition.DEAD_LETTER, reason)
+        old = message.sent_at is not None and self.now() - message.sent_at >= settings.give_up_seconds
+        if closed.refused and old and message.receive_count >= settings.give_up_receives:
+            return _Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason)
+        delay = release_delay_seconds(message.receive_count, limit, closed.retry_seconds)
+        return _Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
+
+    async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Return what ``call`` returns, however long Airflow is away, unless the inbox is stopping."""
+        while True:
+            try:
+                answer = await call()
+            except OutageError as outage:
+                if self.inbox.stopping:
+                    raise
+                self.counts["outages"] += 1
+                await self.inbox.wait_out(outage)
+            else:
+                self.inbox.resume()
+                return answer
+
+
+_UNMATCHED = {
+    "discard": _Outcome("unmatched"),
+    "dead-letter": _Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),
+    "leave": _Outcome("unmatched", Disposition.LAPSE, "no route takes this event"),
+}
+
+
+def _run_id(route: Route, event: ObjectEvent, attempt: int) -> str:
+    return run_id(event, readable=route.run_id == "readable", attempt=attempt)
+
+
+def _stored(outcome: _Outcome, missing: set[tuple[str, str]]) -> _Outcome:
+    if outcome.created in missing:
+        return _Outcome("not_stored", Disposition.RELEASE, "Airflow took the run but does not have it", 30.0)
+    return outcome

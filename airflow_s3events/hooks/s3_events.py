@@ -1,0 +1,65 @@
+"""``S3EventsHook``: an Airflow connection to a queue, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+from airflow_s3events.sqs import SqsQueue, queue_url, region_of
+
+
+class S3EventsHook(AwsBaseHook):
+    """Opens queues with the credentials, region, role and endpoint of an AWS connection.
+
+    All parameters are the amazon provider's
+    (https://airflow.apache.org/docs/apache-airflow-providers-amazon/stable/connections/aws.html).
+
+    Args:
+        aws_conn_id: Airflow connection; None means boto3's own chain of credentials.
+        region_name: AWS region; the connection's when None.
+        verify: TLS verification, or a path to a bundle of certificates.
+        config: botocore configuration, as a mapping.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "sqs"
+        super().__init__(*args, **kwargs)
+
+    @asynccontextmanager
+    async def open_client(self) -> AsyncIterator[Any]:
+        """Open one aiobotocore client of SQS: once for everything that is done over it."""
+        async with await self._client() as client:
+            yield client
+
+    async def queue(self, client: Any, sqs_queue: str) -> SqsQueue:
+        """Return the queue of this URL, ARN or name.
+
+        Raises:
+            ConfigurationError: It does not exist or may not be used; names it.
+            OutageError: SQS is away or throttling.
+        """
+        return SqsQueue(client, await queue_url(client, sqs_queue))
+
+    async def _client(self) -> Any:
+        if hasattr(self, "get_async_conn"):
+            return await self.get_async_conn()
+        return self.async_conn  # amazon provider before 9.5
+
+
+def hook_for(
+    sqs_queue: str,
+    *,
+    aws_conn_id: str | None,
+    region_name: str | None,
+    verify: bool | str | None,
+    botocore_config: dict[str, Any] | None,
+) -> S3EventsHook:
+    """Return the hook for ``sqs_queue``; a region in its URL or ARN counts where ``region_name`` is None.
+
+    A queue answers only in its own region, so a queue that names one needs no second setting.
+    """
+    region = region_name or region_of(sqs_queue)
+    return S3EventsHook(aws_conn_id=aws_conn_id, region_name=region, verify=verify, config=botocore_config)

@@ -1,0 +1,1 @@
+"""Operators: what runs on a worker."""

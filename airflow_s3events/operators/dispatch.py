@@ -1,0 +1,203 @@
+"""``S3EventDispatchOperator``: one DAG run for each object event of a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns
+from airflow_s3events.triggers.s3_event import S3EventTrigger
+
+if TYPE_CHECKING:
+    from airflow_s3events.consumer import Consumer
+    from airflow_s3events.dispatch import Dispatcher
+    from airflow_s3events.gates import Closed
+    from airflow_s3events.hooks.s3_events import S3EventsHook
+    from airflow_s3events.messages import QueueAttributes
+    from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.sqs import SqsQueue
+
+#: Messages between two read-backs of the runs just created.
+_BATCH_COUNT = 50
+#: Seconds that a stop waits for receives: Airflow gives a task 5 s between SIGTERM and SIGKILL.
+_STOP_SECONDS = 1.0
+
+
+class S3EventDispatchOperator(BaseOperator):
+    """Starts one DAG run for each object event that a queue holds, and goes on for ``life_seconds``.
+
+    Works on a worker while there are messages, lingers ``linger_seconds`` for more, then defers to
+    ``S3EventTrigger``, which wakes it at the next message. The run has the event in ``conf["s3_event"]``
+    (``events_of(context)`` gives it typed) and a run id made from what S3 sent, so that a repeat of the event
+    finds the run instead of starting another. A message is deleted after its runs have been read back from
+    Airflow.
+
+    What it needs of AWS: ``sqs:ReceiveMessage``, ``DeleteMessage``, ``ChangeMessageVisibility``,
+    ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, ``sqs:SendMessage``, ``GetQueueAttributes`` and
+    ``GetQueueUrl`` on the dead letter queue.
+
+    Args:
+        sqs_queue: URL, ARN or name of the queue. Templated.
+        routes: Which DAG gets which event: a DAG id, a ``Route``, a list of those, a mapping of DAG id to
+            filter, or ``Routes``.
+        dead_letter_queue: Where messages go that no redelivery can help; the queue of ``sqs_queue``'s redrive
+            policy when None. Templated.
+        linger_seconds: Keep the worker slot so long after the last message, for one that may follow: a
+            trickle does not pay a task start for each object. Default 10.
+        life_seconds: End after so long, so that new DAG code takes over. Default 3,600.
+        visibility_seconds: How long a received message stays hidden if we die; extended while we live.
+            Default 300.
+        max_in_flight: Messages received and not settled, at most. Default 100.
+        ignore_before: Start nothing for events older than this; they are counted and acknowledged.
+        give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
+            receives). Default 6 hours.
+        aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
+    """
+
+    template_fields: Sequence[str] = ("sqs_queue", "dead_letter_queue", "aws_conn_id", "region_name")
+    ui_color = "#f0a848"
+
+    def __init__(
+        self,
+        *,
+        sqs_queue: str,
+        routes: Routes | Route | str | Mapping[str, Any] | Sequence[Any],
+        dead_letter_queue: str | None = None,
+        linger_seconds: float = 10.0,
+        life_seconds: float = 3600.0,
+        visibility_seconds: int = 300,
+        max_in_flight: int = 100,
+        ignore_before: datetime | None = None,
+        give_up_seconds: float = 6 * 3600.0,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sqs_queue = sqs_queue
+        self.routes = routes
+        self.dead_letter_queue = dead_letter_queue
+        self.linger_seconds = linger_seconds
+        self.life_seconds = life_seconds
+        self.visibility_seconds = visibility_seconds
+        self.max_in_flight = max_in_flight
+        self.ignore_before = ignore_before
+        self.give_up_seconds = give_up_seconds
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self._consumer: Consumer | None = None
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow passes it
+        """Start what waits in the queue, then defer; see the class."""
+        self._work_and_defer(time.time() + self.life_seconds)
+
+    def resume(self, context: Context, event: Mapping[str, Any], until: float) -> None:  # noqa: ARG002
+        """Go on after a wake-up. ``until`` is the end of this task's life in seconds since the epoch."""
+        self.log.info("Woken: %s", event.get("reason"))
+        self._work_and_defer(until)
+
+    def on_kill(self) -> None:
+        """Stop receiving, settle what is decided, release the rest: Airflow sends SIGTERM before SIGKILL."""
+        if self._consumer is not None:
+            self._consumer.stop()
+
+    def _work_and_defer(self, until: float) -> None:
+        closed = asyncio.run(self._work(until))
+        if time.time() >= until:
+            return
+        self.defer(
+            trigger=S3EventTrigger(
+                sqs_queue=self.sqs_queue,
+                until=until,
+                recheck_seconds=None if closed is None else closed.retry_seconds,
+                **self._aws(),
+            ),
+            method_name="resume",
+            kwargs={"until": until},
+        )
+
+    def _aws(self) -> dict[str, Any]:
+        names = ("aws_conn_id", "region_name", "verify", "botocore_config")
+        return {name: getattr(self, name) for name in names}
+
+    async def _work(self, until: float) -> Closed | None:
+        """Drain the queue; return why nothing can be started now, if that is so."""
+        from airflow_s3events.hooks.s3_events import hook_for
+
+        hook = hook_for(self.sqs_queue, **self._aws())
+        async with hook.open_client() as client:
+            queue = await hook.queue(client, self.sqs_queue)
+            attributes = await queue.describe()
+            dead_letters = await self._dead_letters(hook, client, attributes)
+            self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
+            dispatcher = self._make_dispatcher(
+                consumer, attributes, has_dead_letters=dead_letters is not None
+            )
+            try:
+                closed = await dispatcher.waiting()
+                if closed is None:
+                    async with consumer:
+                        closed = await dispatcher.run()
+            finally:
+                self._report(consumer, dispatcher)
+        if closed is not None:
+            self.log.info("Nothing can be started now: %s", closed.reason)
+        return closed
+
+    async def _dead_letters(
+        self, hook: S3EventsHook, client: Any, attributes: QueueAttributes
+    ) -> SqsQueue | None:
+        named = self.dead_letter_queue or attributes.dead_letter_arn
+        if named is not None:
+            return await hook.queue(client, named)
+        self.log.warning(
+            "Queue %s has no dead letter queue: what cannot be read stays in it until its retention ends. "
+            "Give the queue a redrive policy, or set dead_letter_queue",
+            attributes.arn,
+        )
+        return None
+
+    def _make_consumer(self, queue: SqsQueue, dead_letters: SqsQueue | None, until: float) -> Consumer:
+        from airflow_s3events.consumer import Consumer, ConsumerSettings
+
+        settings = ConsumerSettings(
+            visibility_seconds=self.visibility_seconds,
+            max_in_flight=self.max_in_flight,
+            batch_count=min(_BATCH_COUNT, self.max_in_flight),
+            idle_seconds=self.linger_seconds,
+            life_seconds=max(0.0, until - time.time()),
+            stop_seconds=_STOP_SECONDS,
+        )
+        return Consumer(queue, settings, dead_letters=dead_letters)
+
+    def _make_dispatcher(
+        self, consumer: Consumer, attributes: QueueAttributes, *, has_dead_letters: bool
+    ) -> Dispatcher:
+        from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+        from airflow_s3events.routing import Routes
+
+        settings = DispatchSettings(
+            ignore_before=self.ignore_before,
+            give_up_seconds=self.give_up_seconds,
+            max_receive_count=attributes.max_receive_count,
+            has_dead_letters=has_dead_letters,
+        )
+        return Dispatcher(
+            inbox=consumer,
+            routes=Routes.of(self.routes),
+            runs=SupervisorRuns(),
+            settings=settings,
+            now=time.time,
+            clock=time.monotonic,
+        )
+
+    def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
+        events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
+        self.log.info("Events: %s. Messages: %s", events or "none", consumer.stats)

@@ -1,0 +1,111 @@
+"""``S3EventTrigger``: waits, at no cost of a worker slot, until a queue has something to do."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow_s3events._compat import BaseTrigger, TriggerEvent
+from airflow_s3events.exceptions import OutageError
+
+#: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
+_VERSION = 1
+#: Seconds of one long poll: SQS's longest, 180 receives an hour on an idle queue.
+_WAIT_SECONDS = 20
+_LONGEST_PAUSE_SECONDS = 60.0
+
+
+class S3EventTrigger(BaseTrigger):
+    """Long-polls a queue and fires when a message is there: a wake-up, and nothing else.
+
+    The message is received with a visibility timeout of zero, so it is never held and nothing has to be given
+    back: whatever kills the triggerer costs nothing. The event says only why it fired; Airflow logs and
+    stores trigger events, so neither body nor receipt handle may be in one.
+
+    Args:
+        sqs_queue: URL, ARN or name of the queue.
+        until: Seconds since the epoch at which to fire in any case, with reason ``deadline``.
+        quiet_seconds: Fire no sooner than so long after the deferral: a trigger that fires at once can fail
+            the task (https://github.com/apache/airflow/issues/71580,
+            https://github.com/apache/airflow/issues/72716).
+        recheck_seconds: When given, do not ask the queue at all, and fire after so long with reason
+            ``recheck``: for DAGs that are paused or full, where each receive would bring messages nearer to
+            the dead letter queue for nothing.
+        aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
+        v: Version of this form.
+    """
+
+    def __init__(
+        self,
+        *,
+        sqs_queue: str,
+        until: float,
+        quiet_seconds: float = 3.0,
+        recheck_seconds: float | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        v: int = _VERSION,
+    ) -> None:
+        super().__init__()
+        self.sqs_queue = sqs_queue
+        self.until = until
+        self.quiet_seconds = quiet_seconds
+        self.recheck_seconds = recheck_seconds
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self.v = v
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and plain arguments from which any triggerer makes this trigger again."""
+        names = ("sqs_queue", "until", "quiet_seconds", "recheck_seconds")
+        aws = ("aws_conn_id", "region_name", "verify", "botocore_config")
+        kwargs = {name: getattr(self, name) for name in (*names, *aws, "v")}
+        return "airflow_s3events.triggers.s3_event.S3EventTrigger", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event, ``{"reason": "messages" | "recheck" | "deadline"}``, and end."""
+        earliest = time.monotonic() + self.quiet_seconds
+        reason = await self._wait()
+        await asyncio.sleep(max(0.0, earliest - time.monotonic()))
+        yield TriggerEvent({"reason": reason})
+
+    async def _wait(self) -> str:
+        if self.recheck_seconds is not None:
+            await asyncio.sleep(max(0.0, min(self.recheck_seconds, self.until - time.time())))
+            return "recheck"
+        outages = 0
+        while time.time() < self.until:
+            try:
+                return await self._poll()
+            except OutageError as outage:
+                outages += 1
+                seconds = min(2.0**outages, _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
+                self.log.warning("The queue is out of reach; asking again in %.0f s: %s", seconds, outage)
+                await asyncio.sleep(seconds)
+        return "deadline"
+
+    async def _poll(self) -> str:
+        """Ask until a message is there or the deadline has come; a new client after each outage."""
+        from airflow_s3events.hooks.s3_events import hook_for
+
+        hook = hook_for(
+            self.sqs_queue,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        async with hook.open_client() as client:
+            queue = await hook.queue(client, self.sqs_queue)
+            while (left := self.until - time.time()) > 0:
+                wait = max(1, min(_WAIT_SECONDS, int(left)))
+                if await queue.receive(max_messages=1, wait_seconds=wait, visibility_seconds=0):
+                    return "messages"
+        return "deadline"
