@@ -1,0 +1,120 @@
+"""Same event, same name: the event id, and the run id made of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from types import MappingProxyType
+
+from airflow_s3events.events import ObjectEvent, utc_text
+from airflow_s3events.exceptions import BodyError
+
+#: Sequencers, in upper case, that samples and emulators repeat for every upload, and where each comes from.
+KNOWN_SEQUENCERS: Mapping[str, str] = MappingProxyType(
+    {
+        "0055AED6DCD90281E5": "AWS's sample of an S3 event; LocalStack sends it in every record",
+        "0062E99A88DC407460": "LocalStack, through EventBridge",
+        "617F08299329D189": "AWS's EventBridge sample of an object created; moto sends it in every event",
+        "617F0837B476E463": "AWS's EventBridge sample of an object deleted",
+        "617B398000000000": "AWS's EventBridge sample of a lifecycle expiration",
+        "0A1B2C3D4E5F678901": "AWS Lambda's test event template",
+        "0C0F6F405D6ED209E1": "AWS Lambda's sample of an S3 event",
+    }
+)
+
+#: Request ids that samples and emulators repeat, and where each comes from.
+KNOWN_REQUEST_IDS: Mapping[str, str] = MappingProxyType(
+    {
+        "N4N7GDK58NMKJ12R": "AWS's EventBridge sample; moto sends it in every event",
+        "C3D13FE58DE4C810": "AWS's sample of an S3 event",
+        "D82B88E5F771F645": "AWS Lambda's sample of an S3 event",
+        "EXAMPLE123456789": "AWS Lambda's test event template",
+    }
+)
+
+#: Longest readable part of a run id, in characters.
+READABLE_LENGTH = 100
+#: Largest attempt number that a run id takes.
+MAX_ATTEMPT = 999_999_999
+
+# Real sequencers, 2018 to 2026, have 18 hexadecimal digits, AWS's EventBridge samples 16; shorter ones were
+# typed by hand.
+_SEQUENCER_LENGTH = 16
+# S3 gives sequencers to creates and deletes. Where another event has one, it is that of the write it speaks
+# of: two restores of one object would share it.
+_SEQUENCED = ("ObjectCreated:", "ObjectRemoved:", "LifecycleExpiration:")
+# A compatible store may build its sequencer from a clock, in NooBaa's case one of milliseconds.
+_AWS_ENVELOPES = ("s3-records", "eventbridge")
+_HEXADECIMAL = "0123456789ABCDEF"
+
+_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._-]+")
+_DOTS = re.compile(r"\.{2,}")
+
+
+def event_id(event: ObjectEvent) -> str:
+    """Return the identity of an event: 40 hexadecimal digits (160 bits), the same for every copy of it.
+
+    Made of bucket, key, version, event type and what tells two such events apart: S3's sequencer where it can
+    be trusted, else the request id with time, ETag and sequencer, else the delivery. A version ``null`` is
+    none, as S3 leaves it out of its records. ``docs/reference/identity.md`` says what each fall-back
+    costs.
+    """
+    version = None if event.version_id == "null" else event.version_id or None
+    parts = [event.bucket, event.key, version, event.event_type, *_distinction(event)]
+    # JSON keeps the parts apart, None from "null", and has a form for text that UTF-8 cannot hold.
+    return sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:40]
+
+
+def run_id(event: ObjectEvent, *, readable: bool = True, attempt: int = 0) -> str:
+    """Return the id of the DAG run that this event starts: ``s3_<readable part of the key>_<event id>``.
+
+    At most 200 characters of ``[A-Za-z0-9_.-]`` without ``..``: Airflow's pattern allows more, but its log
+    folder ``run_id=...`` has 255 bytes, and 3.3 refuses ``..``. It begins with none of Airflow's run types
+    (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dag-run.html).
+
+    :param readable: False leaves the key out, which can be personal data.
+    :param attempt: number of a wanted repeat, from 1; 0 is the first run.
+    :raises BodyError: ``attempt`` is not from 0 to 999,999,999; it comes from a message attribute.
+    """
+    if not 0 <= attempt <= MAX_ATTEMPT:
+        raise BodyError(f"attempt should be from 0 to {MAX_ATTEMPT:,}")
+    part = _readable(event.key) if readable else ""
+    name = f"s3_{part}_{event_id(event)}" if part else f"s3_{event_id(event)}"
+    return f"{name}_a{attempt}" if attempt else name
+
+
+def _distinction(event: ObjectEvent) -> list[str | None]:
+    sequencer = (event.sequencer or "").upper()
+    if _is_trusted(event, sequencer):
+        return ["sequencer", sequencer]
+    time = None if event.event_time is None else utc_text(event.event_time)
+    if event.request_id and event.request_id not in KNOWN_REQUEST_IDS:
+        return ["request", event.request_id, time, event.etag, sequencer, _replication(event)]
+    if event.delivery_id:
+        return ["delivery", event.delivery_id]
+    return ["content", time, event.etag, sequencer, str(event.size)]
+
+
+def _is_trusted(event: ObjectEvent, sequencer: str) -> bool:
+    return (
+        len(sequencer) >= _SEQUENCER_LENGTH
+        and event.event_type.startswith(_SEQUENCED)
+        and event.envelope.endswith(_AWS_ENVELOPES)
+        and sequencer not in KNOWN_SEQUENCERS
+        and not sequencer.strip(_HEXADECIMAL)
+        and sequencer.strip("0") != ""
+    )
+
+
+def _replication(event: ObjectEvent) -> str | None:
+    """One write to two destination buckets is two events that may differ in nothing but this block."""
+    block = event.extra.get("replication_event_data")
+    return None if block is None else json.dumps(block, sort_keys=True)
+
+
+def _readable(key: str) -> str:
+    """The end of the key, which tells more than its beginning, in the characters that a run id may have."""
+    text = _DOTS.sub(".", _NOT_ALLOWED.sub("-", key))
+    return text.strip("-._")[-READABLE_LENGTH:].strip("-._")
