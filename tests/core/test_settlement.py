@@ -1,0 +1,86 @@
+"""The settlement tables: every row is there, and a message is deleted only when nothing else is asked for."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_s3events.settlement import (
+    RUN_STORED,
+    Disposition,
+    RunState,
+    Start,
+    combine,
+    release_delay_seconds,
+)
+
+_dispositions = st.lists(st.sampled_from(Disposition), max_size=5)
+
+
+class TestRunStored:
+    def test_has_a_row_for_every_state_with_and_without_an_attempt(self) -> None:
+        assert set(RUN_STORED) == set(itertools.product(RunState, (False, True)))
+
+    @pytest.mark.parametrize("carries_attempt", [False, True])
+    def test_no_run_is_created(self, carries_attempt: bool) -> None:
+        assert RUN_STORED[RunState.NONE, carries_attempt] is Start.CREATE
+
+    @pytest.mark.parametrize("carries_attempt", [False, True])
+    @pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING, RunState.SUCCESS])
+    def test_a_run_that_works_or_has_succeeded_is_left_alone(
+        self, state: RunState, carries_attempt: bool
+    ) -> None:
+        assert RUN_STORED[state, carries_attempt] is Start.NOTHING
+
+    def test_a_late_duplicate_does_not_restart_a_failed_run(self) -> None:
+        assert RUN_STORED[RunState.FAILED, False] is Start.NOTHING
+
+    def test_a_replay_restarts_a_failed_run(self) -> None:
+        assert RUN_STORED[RunState.FAILED, True] is Start.AGAIN
+
+    def test_cannot_be_changed(self) -> None:
+        with pytest.raises(TypeError):
+            RUN_STORED[RunState.NONE, False] = Start.NOTHING  # type: ignore[index]
+
+
+class TestCombine:
+    @given(_dispositions)
+    def test_a_message_is_deleted_only_when_every_event_allows_it(self, asked: list[Disposition]) -> None:
+        assert (combine(asked) is Disposition.ACKNOWLEDGE) is all(
+            one is Disposition.ACKNOWLEDGE for one in asked
+        )
+
+    @given(_dispositions)
+    def test_neither_order_nor_repetition_matters(self, asked: list[Disposition]) -> None:
+        assert combine([*reversed(asked), *asked]) is combine(asked)
+
+    @given(_dispositions, _dispositions)
+    def test_in_two_steps_is_as_in_one(self, some: list[Disposition], more: list[Disposition]) -> None:
+        assert combine([combine(some), combine(more)]) is combine(some + more)
+
+    def test_a_message_without_events_is_acknowledged(self) -> None:
+        assert combine([]) is Disposition.ACKNOWLEDGE
+
+    def test_what_is_put_off_outweighs_what_is_given_up(self) -> None:
+        assert combine([Disposition.DEAD_LETTER, Disposition.RELEASE]) is Disposition.RELEASE
+
+
+class TestReleaseDelay:
+    def test_doubles_up_to_a_quarter_of_an_hour(self) -> None:
+        delays = [release_delay_seconds(count, None, 30.0) for count in range(1, 9)]
+        assert delays == [30.0, 60.0, 120.0, 240.0, 480.0, 900.0, 900.0, 900.0]
+
+    def test_the_last_two_receives_are_put_off_for_hours(self) -> None:
+        delays = [release_delay_seconds(count, 5, 30.0) for count in range(1, 7)]
+        assert delays == [30.0, 60.0, 120.0, 39_600.0, 39_600.0, 39_600.0]
+
+    @given(st.integers(-1, 10**9), st.none() | st.integers(1, 1000), st.floats(0, 43_200))
+    def test_stays_within_what_sqs_can_hide(self, count: int, most: int | None, first: float) -> None:
+        assert 0 <= release_delay_seconds(count, most, first) <= 43_200
+
+    @given(st.integers(1, 50), st.integers(1, 1000), st.floats(1, 600))
+    def test_never_shrinks_from_receive_to_receive(self, count: int, most: int, first: float) -> None:
+        assert release_delay_seconds(count, most, first) <= release_delay_seconds(count + 1, most, first)
