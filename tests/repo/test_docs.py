@@ -1,0 +1,121 @@
+"""Every block of README.md and docs/ is run, read by Airflow, or compared with what is run elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^ *```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
+#: Runs nothing: output, trees and tables of the page's own.
+SHOWN_ONLY = {"", "text"}
+RUN_ELSEWHERE = {"python", "json", "sh"}
+
+
+class Block(NamedTuple):
+    """One fenced block; ``line`` is that of its fence, from 1."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(*pages: Path) -> Iterator[Block]:
+    for page in pages:
+        text = page.read_text()
+        for match in FENCE.finditer(text):
+            yield Block(page, text.count("\n", 0, match.start()) + 1, match["language"], match["text"])
+
+
+def pages_with(language: str) -> list[Any]:
+    found = {page: [b for b in blocks(page) if b.language == language] for page in PAGES}
+    return [pytest.param(b, id=str(page.relative_to(ROOT))) for page, b in found.items() if b]
+
+
+def is_dag_file(block: Block) -> bool:
+    return "s3_event_dispatcher(" in block.text or "@dag" in block.text
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_python_blocks_of_a_page_run_one_after_the_other(page: list[Block]) -> None:
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in page:
+        if not is_dag_file(block):
+            # Blank lines before it, so that an error names the line of the page.
+            exec(compile("\n" * block.line + block.text, str(block.page), "exec"), names)  # noqa: S102
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_airflow_reads_the_dag_files_of_a_page(page: list[Block], tmp_path: Path) -> None:
+    for number, block in enumerate(block for block in page if is_dag_file(block)):
+        (tmp_path / f"block_{number}.py").write_text(block.text)
+        bag = DagBag(tmp_path / f"block_{number}.py", safe_mode=False, known_pools={"default_pool"})
+        assert bag.import_errors == {}, str(block)
+        assert bag.dags != {}, str(block)
+
+
+@pytest.mark.parametrize("page", pages_with("json"))
+def test_json_blocks_are_json(page: list[Block]) -> None:
+    for block in page:
+        json.loads(block.text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
+    assert [str(b) for b in blocks(page) if b.language not in SHOWN_ONLY | RUN_ELSEWHERE] == []
+
+
+def test_shell_blocks_of_the_readme_are_the_two_commands_that_the_checks_run() -> None:
+    if not (ROOT / ".ci" / "run").exists():
+        pytest.skip("no checkout: .ci/run is not part of the sdist")
+    script = (ROOT / ".ci" / "run").read_text()
+    function = script[script.index("readme() {") : script.index("\n}\n", script.index("readme() {")) + 2]
+    commands = [block.text for block in blocks(README) if block.language == "sh"]
+    for number, command in enumerate(commands, 1):
+        done = subprocess.run(
+            ["bash", "-c", f"{function}\nreadme {number}"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == command
+    assert set(re.findall(r"readme (\d)", script)) == {"1", "2"}
+    assert len(commands) == 2
+
+
+def test_the_dag_of_the_readme_is_the_first_example() -> None:
+    dags = [block.text for block in blocks(README) if block.language == "python"]
+    assert len(dags) == 1
+    assert dags[0] in (ROOT / "example_dags" / "dispatch.py").read_text()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) < 200
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [match["target"] for match in LINK.finditer(page.read_text())]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    seen: set[Path] = set()
+    ahead = [ROOT / "docs" / "index.md"]
+    while ahead:
+        page = ahead.pop().resolve()
+        if page.suffix == ".md" and page not in seen:
+            seen.add(page)
+            ahead += [page.parent / match["target"] for match in LINK.finditer(page.read_text())]
+    assert {page.resolve() for page in (ROOT / "docs").rglob("*.md")} <= seen
