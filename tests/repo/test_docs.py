@@ -87,7 +87,11 @@ def test_shell_blocks_of_the_readme_are_the_two_commands_that_the_checks_run() -
     commands = [block.text for block in blocks(README) if block.language == "sh"]
     for number, command in enumerate(commands, 1):
         done = subprocess.run(
-            ["bash", "-c", f"{function}\nreadme {number}"], cwd=ROOT, capture_output=True, text=True, check=True
+            ["bash", "-c", f"{function}\nreadme {number}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert done.stdout == command
     assert set(re.findall(r"readme (\d)", script)) == {"1", "2"}
