@@ -12,6 +12,9 @@ from typing import Any
 
 #: Airflow's own ceiling, ``[api] maximum_page_limit``.
 _PAGE = 100
+#: A frozen API server accepts connections and never answers.
+_HEALTH_SECONDS = 5.0
+_WARM_SECONDS = 60.0
 
 
 class AirflowApiError(RuntimeError):
@@ -41,13 +44,27 @@ class AirflowApi:
         headers = {"Authorization": f"Bearer {self._fresh_token()}"}
         return self._send(method, f"/api/v2{path}", body, query, headers)
 
-    def health(self) -> dict[str, str]:
-        """The status of each component as the API server sees it; empty while it does not answer."""
+    def health(self) -> dict[str, dict[str, str | None]]:
+        """What ``/monitor/health`` says of each component; empty while the API server does not answer."""
         try:
-            answer = self._send("GET", "/api/v2/monitor/health", None, {}, {})
+            health: dict[str, dict[str, str | None]] = self._send(
+                "GET", "/api/v2/monitor/health", None, {}, {}, timeout_seconds=_HEALTH_SECONDS
+            )
         except (OSError, AirflowApiError):
             return {}
-        return {name: part["status"] for name, part in answer.items() if part and part["status"]}
+        return health
+
+    def warm_up(self) -> bool:
+        """Have the API server build what tasks talk to; False while it does not answer.
+
+        It does so at the first request, in several seconds, which would otherwise be the first task's and
+        exceed that one's time-out.
+        """
+        try:
+            self._send("GET", "/execution/health", None, {}, {}, timeout_seconds=_WARM_SECONDS)
+        except (OSError, AirflowApiError):
+            return False
+        return True
 
     def pages(self, path: str, member: str, **query: Any) -> Iterator[dict[str, Any]]:
         """Every item of a listing, whatever its length."""
@@ -115,13 +132,22 @@ class AirflowApi:
             self._token = str(self._send("GET", "/auth/token", None, {}, {})["access_token"])
         return self._token
 
-    def _send(self, method: str, path: str, body: Any, query: dict[str, Any], headers: dict[str, str]) -> Any:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: dict[str, Any],
+        headers: dict[str, str],
+        *,
+        timeout_seconds: float = 30.0,
+    ) -> Any:
         url = f"{self.base_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", **headers}
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - always http
         try:
-            with self._opener.open(request, timeout=30) as answer:
+            with self._opener.open(request, timeout=timeout_seconds) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise AirflowApiError(error.code, error.read().decode(errors="replace")[:500]) from error

@@ -127,7 +127,7 @@ class EmbeddedAws:
         max_receive_count: int = 5,
         visibility_timeout_seconds: int = 30,
     ) -> NotifyingBucket:
-        """Make bucket ``name``, queues ``name-events`` and ``name-dlq``, and the notification to the first."""
+        """Make bucket ``name``, queues ``name-events`` and ``name-dlq``, and the notification."""
         dlq_url, dlq_arn = self._queue(f"{name}-dlq", {})
         redrive = {"deadLetterTargetArn": dlq_arn, "maxReceiveCount": max_receive_count}
         attributes = {

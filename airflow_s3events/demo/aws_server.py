@@ -2,14 +2,14 @@
 
 Run as ``python -m airflow_s3events.demo.aws_server PORT``.
 
-Why ministack and not moto: moto's notification bodies have no sequencer, no version and no request id, so that
-one body sent twice could not be told from two uploads, and its queue is slow beyond a few hundred messages.
+Why ministack and not moto: moto's notification bodies have no sequencer, no version and no request id, so one
+body sent twice could not be told from two uploads, and its queue is slow beyond a few hundred messages.
 ministack has a request id and a quick queue, but (1.4.21) writes object keys unencoded, a sequencer that is
 always ``0``, and no version. Those three are set right here, on the way into the queue, as
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html describes them.
 
-ministack's own start-up is left out: it would open further ports (SFTP, MQTT), run scripts that it finds on the
-machine, and remove Docker containers of another ministack.
+ministack's own start-up is left out: it would open further ports (SFTP, MQTT), run scripts that it finds on
+the machine, and remove Docker containers of another ministack.
 """
 
 from __future__ import annotations

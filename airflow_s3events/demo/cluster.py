@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -72,6 +73,7 @@ class Cluster:
         self.port = free_port()
         self.processes = Processes(self.folder / "components", remove_folder=self.remove_folder)
         self.api = AirflowApi(self.url)
+        self._started_at: dict[str, datetime] = {}
         self._variables = {**_surroundings(), **self._settings(), **self.environment}
 
     @property
@@ -111,13 +113,16 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.dags_folder.mkdir(parents=True, exist_ok=True)
         self._airflow("migrate", ("db", "migrate"))
+        # The API server is the slowest to start and asks nothing of the database until somebody asks it.
+        self.start_component("api-server")
         if self.processes.wait("migrate", _MIGRATED_IN_SECONDS) != 0:
             raise ClusterError(self._with_log("migrate", "Airflow could not create its database"))
-        for component in self.components:
+        for component in self.components[1:]:
             self.start_component(component)
 
     def start_component(self, component: str, name: str | None = None) -> None:
         """Start one component, or one more of its kind under another ``name`` (a second triggerer)."""
+        self._started_at[name or component] = datetime.now(timezone.utc)
         self._airflow(name or component, COMPONENTS[self.major_version][component])
 
     def wait_healthy(self, timeout_seconds: float = _HEALTHY_IN_SECONDS) -> None:
@@ -126,11 +131,11 @@ class Cluster:
         :raises ClusterError: a component ended, or time is up.
         """
         deadline = time.monotonic() + timeout_seconds
-        while self.unhealthy():
+        while not self.api.warm_up() or (late := self.unhealthy()):
             self.check_alive()
             if time.monotonic() > deadline:
-                late = ", ".join(self.unhealthy())
-                raise ClusterError(self._with_log(self.unhealthy()[0], f"not healthy in time: {late}"))
+                late = self.unhealthy()
+                raise ClusterError(self._with_log(late[0], f"not healthy in time: {', '.join(late)}"))
             time.sleep(0.2)
 
     def unhealthy(self) -> list[str]:
@@ -138,7 +143,15 @@ class Cluster:
         health = self.api.health()
         if not health:
             return list(self.components)
-        return [name for name, known in _HEALTH_NAMES.items() if health.get(known) != "healthy"]
+        return [name for name in _HEALTH_NAMES if not self._is_healthy(name, health)]
+
+    def _is_healthy(self, component: str, health: Mapping[str, Mapping[str, str | None]]) -> bool:
+        """Airflow's word and a heartbeat since the start: a dead component stays "healthy" for 30 s."""
+        known = _HEALTH_NAMES[component]
+        seen = health.get(known, {}).get(f"latest_{known}_heartbeat")
+        if health.get(known, {}).get("status") != "healthy" or seen is None:
+            return False
+        return datetime.fromisoformat(seen.replace("Z", "+00:00")) > self._started_at[component]
 
     def check_alive(self) -> None:
         """Raise ClusterError with the last log lines if a component has ended by itself."""
@@ -236,6 +249,8 @@ _SETTINGS = {
     "AIRFLOW__API__HOST": "127.0.0.1",
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+    # The API server starts while the database is made, and would end if it were asked to look.
+    "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "False",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",

@@ -93,8 +93,13 @@ class Processes:
         self._remove_folder = remove_folder
         self._guardian: subprocess.Popen[bytes] | None = None
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Start ``command`` as ``name`` in a session of its own, output to ``log_path(name)``; its pid."""
+    def start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], *, user: str | None = None
+    ) -> int:
+        """Start ``command`` as ``name`` in a session of its own, output to ``log_path(name)``; its pid.
+
+        ``user`` runs it as somebody else, which only root can.
+        """
         self.log_folder.mkdir(parents=True, exist_ok=True)
         self._watch_over()
         marked = {**environment, MARK: f"{self.mark}:{name}:", "SPT_NOENV": "1"}
@@ -106,6 +111,8 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                user=user,
+                extra_groups=None if user is None else [],
             )
         return self._main[name].pid
 
