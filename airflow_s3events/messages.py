@@ -28,10 +28,31 @@ class Message:
     #: ``SentTimestamp`` in seconds since the epoch; None where the queue did not say.
     sent_at: float | None = None
     #: Message attributes of type String or Number, as text.
-    attributes: Mapping[str, str] = _NO_ATTRIBUTES
+    attributes: Mapping[str, str] = field(default_factory=lambda: _NO_ATTRIBUTES)
+    #: ``AWSTraceHeader``: the X-Ray header of whoever sent it.
+    trace_header: str | None = None
 
     @property
     def attempt(self) -> int:
         """The attempt number that a notifier, replay or park put on the message; 0 for a plain delivery."""
         text = self.attributes.get(ATTEMPT_ATTRIBUTE, "0")
         return int(text) if text.isascii() and text.isdigit() else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueAttributes:
+    """What ``GetQueueAttributes`` says of a queue; the three counts are approximate, as SQS gives them."""
+
+    arn: str
+    #: Visibility timeout of a receive that names none.
+    visibility_seconds: int
+    retention_seconds: int
+    #: Where its redrive policy moves messages; None where it has none.
+    dead_letter_arn: str | None = None
+    #: The receive after this many moves the message there.
+    max_receive_count: int | None = None
+    waiting: int = 0
+    in_flight: int = 0
+    delayed: int = 0
+    #: Longest body and attributes together.
+    max_message_bytes: int = 1_048_576

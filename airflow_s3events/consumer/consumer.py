@@ -1,0 +1,396 @@
+"""``Consumer``: joins receiver, buffer, heartbeat and settler, and is what its caller talks to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as chance
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
+from math import ceil
+from types import TracebackType
+
+from airflow_s3events.consumer.breaker import Breaker
+from airflow_s3events.consumer.buffer import Buffer
+from airflow_s3events.consumer.dead_letters import dead_letter_attributes
+from airflow_s3events.consumer.heartbeat import Heartbeat
+from airflow_s3events.consumer.in_flight import MAX_VISIBILITY_SECONDS, SAFETY_SECONDS, Held, InFlight
+from airflow_s3events.consumer.queue import Queue
+from airflow_s3events.consumer.receiver import Receiver
+from airflow_s3events.consumer.settings import ConsumerSettings
+from airflow_s3events.consumer.settler import Settler
+from airflow_s3events.consumer.stats import ConsumerStats
+from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.messages import Message
+
+log = logging.getLogger(__name__)
+
+#: Longest wait between two tries of a caller whose own service is away.
+_CALLER_WAIT_SECONDS = 30.0
+
+
+class Consumer:
+    """Receives from one queue, hands messages over in batches, and settles them as it is told.
+
+    ::
+
+        async with Consumer(queue, ConsumerSettings(idle_seconds=10)) as consumer:
+            async for batch in consumer.batches():
+                for message in batch:
+                    ...
+                    consumer.acknowledge(message)
+
+    Everything handed over is kept in flight until it is settled: its visibility is extended at half of
+    ``visibility_seconds``, never past SQS's 12 hours, at which it lapses. A redelivery of a message that is
+    held only renews its receipt handle. Nothing is released because of an outage: while AWS is away it is
+    held. The first decision about a message stands, later ones are ignored.
+
+    A stop (the end of the ``async with`` block) waits shortly for receives under way, carries out what was
+    decided and releases the rest; where the block ended in an ``OutageError`` the rest lapses instead,
+    because releasing would bring each message one receive nearer to the dead letter queue at once. A receive
+    that had to
+    be cut off may have been given messages by SQS: they lapse, and come back after ``visibility_seconds``.
+
+    Time is the running event loop's. Do not block the loop for longer than a quarter of
+    ``visibility_seconds``: use ``asyncio.to_thread``.
+
+    Args:
+        queue: Where messages come from.
+        settings: See there.
+        dead_letters: Where ``dead_letter`` sends its copies.
+        random: Returns a number from 0 up to 1; jitter for back-off.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        settings: ConsumerSettings | None = None,
+        *,
+        dead_letters: Queue | None = None,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        self._settings = settings = settings or ConsumerSettings()
+        self._dead_letters = dead_letters
+        self._counts: Counter[str] = Counter()
+        self._in_flight = InFlight(settings.visibility_seconds)
+        self._buffer = Buffer(settings.batch_count, settings.batch_bytes, settings.batch_seconds)
+        names = ("SQS (receive)", "SQS (settle)", "SQS (extend)", "SQS (dead letters)")
+        receiving, settling, extending, self._sending = (Breaker(name, random) for name in names)
+        self._caller = Breaker("Airflow", random, most_seconds=_CALLER_WAIT_SECONDS)
+        self._breakers = (receiving, settling, extending, self._sending, self._caller)
+        visibility = asyncio.Lock()
+        self._settler = Settler(
+            queue,
+            self._in_flight,
+            breaker=settling,
+            visibility=visibility,
+            counts=self._counts,
+            linger_seconds=settings.settle_seconds,
+            on_error=self._fail,
+            on_settled=self._look_again,
+        )
+        self._heartbeat = Heartbeat(
+            queue,
+            self._in_flight,
+            breaker=extending,
+            visibility=visibility,
+            counts=self._counts,
+            visibility_seconds=settings.visibility_seconds,
+            on_error=self._fail,
+            on_lapse=self._lapsed,
+        )
+        self._receiver = Receiver(
+            queue,
+            settings,
+            self._in_flight,
+            self._buffer,
+            breaker=receiving,
+            counts=self._counts,
+            wait_seconds=self._wait_seconds,
+            on_received=self._received,
+            on_ended=self._receive_ended,
+            on_error=self._fail,
+        )
+        self._handover = Wake()
+        self._halt = Wake()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ends_at = float("inf")
+        #: Since when the caller waits without a message; None while it works.
+        self._idle_since: float | None = None
+        #: Whether a receive has ended since then.
+        self._has_asked = False
+        self._failure: BaseException | None = None
+        self._failure_raised = False
+        #: True once ``stop`` was called: no further batch comes.
+        self.stopping = False
+
+    async def __aenter__(self) -> Consumer:
+        self._loop = asyncio.get_running_loop()
+        if self._settings.life_seconds is not None:
+            self._ends_at = self._loop.time() + self._settings.life_seconds
+        self._tasks = [asyncio.ensure_future(part.run()) for part in (self._heartbeat, self._settler)]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
+        self.resume()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        try:
+            await self._receiver.end(self._settings.stop_seconds)
+            self._give_back(error)
+            settled = asyncio.ensure_future(self._settler.flush())
+            await asyncio.wait([settled], timeout=self._settings.close_seconds)
+            settled.cancel()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._lapse_rest()
+        if error is None:
+            self._raise_failure()
+
+    @property
+    def stats(self) -> ConsumerStats:
+        """What was done so far."""
+        counts = {field.name: self._counts[field.name] for field in fields(ConsumerStats)}
+        counts["in_flight"] = len(self._in_flight)
+        counts["outages"] = sum(breaker.outages for breaker in self._breakers)
+        return ConsumerStats(**counts)
+
+    async def batches(self) -> AsyncIterator[list[Message]]:
+        """Yield batches until stopped, idle for ``idle_seconds`` or at the end of ``life_seconds``.
+
+        Raises:
+            ConfigurationError: A call was refused for a reason that waiting does not cure; also any other
+                error of the loop that works in the background.
+        """
+        while (batch := await self._next_batch()) is not None:
+            yield batch
+
+    def acknowledge(self, message: Message) -> None:
+        """Delete it: everything derived from it is stored. Also right for a message that lapsed meanwhile."""
+        held = self._in_flight.get(message)
+        if held is None:
+            held = Held(message, size=0, received_at=0.0, visible_at=0.0, extend_at=0.0)
+        if held.decision is None:
+            self._buffer.discard(held)
+            self._settler.delete(held)
+
+    def release(self, message: Message, *, delay_seconds: float = 0.0, reason: str = "") -> None:
+        """Have it redelivered after ``delay_seconds``, at most what is left of SQS's 12 hours."""
+        held = self._in_flight.get(message)
+        if held is not None and held.decision is None:
+            log.info("Message %s is released for %.0f s: %s", message.message_id, delay_seconds, reason)
+            self._release(held, delay_seconds)
+
+    def lapse(self, message: Message, *, reason: str = "") -> None:
+        """Hold it no longer and do nothing: its visibility timeout brings it back."""
+        held = self._in_flight.get(message)
+        if held is not None and held.decision is None:
+            log.info("Message %s is left to lapse: %s", message.message_id, reason)
+            self._drop(held)
+            self._look_again()
+
+    async def dead_letter(self, message: Message, reason: str) -> None:
+        """Send a copy with the reason to the dead letter queue, then acknowledge the message.
+
+        The copy has the body, message attributes ``s3events.reason`` (at most 256 characters) and
+        ``s3events.receives``, and the message's own attributes, ten at most. An outage is waited out.
+
+        Raises:
+            ConfigurationError: There is no dead letter queue, or it refuses the copy. The message stays held.
+            OutageError: A stop came while the dead letter queue was out of reach. The message stays held.
+        """
+        if self._dead_letters is None:
+            raise ConfigurationError(
+                "dead_letter_queue: name a queue for what cannot be processed; this one has no redrive policy"
+            )
+        await self._send(self._dead_letters, message.body, dead_letter_attributes(message, reason))
+        self._counts["dead_lettered"] += 1
+        log.warning("Message %s went to the dead letter queue: %s", message.message_id, reason)
+        self.acknowledge(message)
+
+    async def flush(self) -> None:
+        """Return when everything decided so far is settled or given up.
+
+        Raises:
+            ConfigurationError: As ``batches``.
+        """
+        await self._settler.flush()
+        self._raise_failure()
+
+    def pause(self) -> None:
+        """Receive no more; keep what is held in flight. Receives under way may still bring something."""
+        self._receiver.is_paused = True
+
+    def resume(self) -> None:
+        """Receive again; also tells that the caller's own outage, if there was one, is over."""
+        self._caller.succeeded()
+        self._receiver.is_paused = self.stopping or self._failure is not None
+        self._look_again()
+
+    async def wait_out(self, outage: OutageError) -> None:
+        """Pause, and return when it is time to try again what met ``outage``, or at a stop.
+
+        The waits grow from 1 to 30 seconds, with jitter, until ``resume`` is called.
+        """
+        self.pause()
+        await self._wait_open(self._caller, outage)
+
+    def stop(self) -> None:
+        """End ``batches()`` and every wait. May be called from another thread or a signal handler."""
+        self.stopping = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake_all)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _next_batch(self) -> list[Message] | None:
+        self._idle_since = self._now()
+        self._has_asked = False
+        while not self._is_over():
+            if self._batch_is_ready():
+                self._idle_since = None
+                batch = self._buffer.take()
+                self._receiver.receive_more()
+                return batch
+            self._receiver.receive_more()
+            await self._handover.wait(self._next_moment())
+        self._raise_failure()
+        return None
+        batch = self._buffer.take()
+        self._receiver.receive_more()
+        return batch
+
+    def _is_over(self) -> bool:
+        if self.stopping or self._failure is not None or self._now() >= self._ends_at:
+            return True
+        idle_until = self._idle_until()
+        is_busy = len(self._buffer) or self._settler.pending or self._receiver.is_polling
+        may_end = self._has_asked and not is_busy and not self._receiver.is_paused
+        return may_end and idle_until is not None and self._now() >= idle_until
+
+    def _batch_is_ready(self) -> bool:
+        """A batch that may not grow is as good as complete."""
+        ready_at = self._buffer.ready_at()
+        return ready_at is not None and (ready_at <= self._now() or self._receiver.is_full)
+
+    def _next_moment(self) -> float | None:
+        """When ``_next_batch`` has to look again if nothing happens."""
+        moments = (self._buffer.ready_at(), self._idle_until(), self._ends_at)
+        coming = [moment for moment in moments if moment is not None and moment > self._now()]
+        first = min(coming, default=float("inf"))
+        return None if first == float("inf") else first
+
+    def _idle_until(self) -> float | None:
+        if self._settings.idle_seconds is None or self._idle_since is None:
+            return None
+        return self._idle_since + self._settings.idle_seconds
+
+    def _wait_seconds(self) -> int | None:
+        """How long a receive that starts now may wait: it ends with the idle time and with our life.
+
+        While the caller works the idle time has not begun, so a receive of that length cannot outlast it.
+        """
+        left = self._ends_at - self._now()
+        if left <= 0:
+            return None
+        if self._settings.idle_seconds is not None:
+            idle_until = self._idle_until()
+            if idle_until is None or len(self._buffer):
+                left = min(left, self._settings.idle_seconds)
+            elif self._has_asked and idle_until <= self._now():
+                return None
+            else:
+                left = min(left, idle_until - self._now())
+        # SQS takes whole seconds; a hundredth more is not worth another one.
+        return int(min(self._settings.wait_seconds, max(1, ceil(min(left, 60.0) - 0.01))))
+
+    def _received(self) -> None:
+        self._heartbeat.ring()
+        if self._idle_since is not None:
+            self._idle_since = self._now()
+
+    def _receive_ended(self) -> None:
+        self._has_asked = True
+        self._handover.ring()
+
+    def _lapsed(self, held: Held) -> None:
+        self._buffer.discard(held)
+        log.warning(
+            "Message %s lapsed: held for %.0f s, and SQS extends it no longer",
+            held.message.message_id,
+            self._now() - held.received_at,
+        )
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._receiver.receive_more()
+        self._handover.ring()
+
+    def _release(self, held: Held, delay_seconds: float) -> None:
+        self._buffer.discard(held)
+        left = held.received_at + MAX_VISIBILITY_SECONDS - SAFETY_SECONDS - self._now()
+        self._settler.release(held, max(0, min(ceil(delay_seconds), int(left))))
+
+    def _drop(self, held: Held) -> None:
+        self._buffer.discard(held)
+        self._in_flight.remove(held)
+        self._counts["lapsed"] += 1
+
+    async def _send(self, queue: Queue, body: str, attributes: dict[str, str]) -> None:
+        while True:
+            try:
+                await queue.send(body, attributes=attributes)
+            except OutageError as outage:
+                if self.stopping:
+                    raise
+                await self._wait_open(self._sending, outage)
+            else:
+                self._sending.succeeded()
+                return
+
+    async def _wait_open(self, breaker: Breaker, outage: OutageError) -> None:
+        breaker.failed(outage, self._now())
+        if not self.stopping:
+            await self._halt.wait(breaker.opens_until)
+
+    def _give_back(self, error: BaseException | None) -> None:
+        """Release what nobody decided about; after an outage of the caller's let it lapse instead."""
+        for held in self._in_flight:
+            if held.decision is None and isinstance(error, OutageError):
+                self._drop(held)
+            elif held.decision is None:
+                self._release(held, 0.0)
+
+    def _lapse_rest(self) -> None:
+        if rest := len(self._in_flight):
+            log.warning("%d messages could not be settled before the end and lapse", rest)
+        for held in self._in_flight:
+            self._drop(held)
+
+    def _wake_all(self) -> None:
+        self._receiver.is_paused = True
+        self._handover.ring()
+        self._halt.ring()
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Keep the first error of the background for the caller, and stop receiving."""
+        self._failure = self._failure or error
+        self._wake_all()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None and not self._failure_raised:
+            self._failure_raised = True
+            raise self._failure

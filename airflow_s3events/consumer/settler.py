@@ -1,0 +1,221 @@
+"""Settlement in tens: deletes and releases, each entry's result looked at, what fails tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import TypeVar
+
+from airflow_s3events.consumer.breaker import Breaker
+from airflow_s3events.consumer.in_flight import Held, InFlight
+from airflow_s3events.consumer.queue import Queue
+from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.exceptions import OutageError
+from airflow_s3events.messages import Message
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+#: Entries of one batch call
+#: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html).
+BATCH_ENTRIES = 10
+#: Tries of an entry that SQS refuses by itself while the call goes through; then its message lapses.
+_TRIES = 5
+_FIRST_RETRY_SECONDS = 0.2
+#: Batch calls under way at the same time.
+_CALLS = 4
+
+
+@dataclass(slots=True, eq=False)
+class _Decision:
+    held: Held
+    #: None deletes; a number makes visible again after so long.
+    delay_seconds: int | None
+    not_before: float
+    tries: int = 0
+
+
+class Settler:
+    """Carries out what was decided about held messages.
+
+    A decision waits at most ``linger_seconds`` for nine others to share its call. An outage is waited out,
+    however long; a refused entry is tried a few times, then its message is left to lapse and counted.
+
+    Args:
+        queue: Where the messages are.
+        in_flight: Where they are held until the queue has confirmed.
+        breaker: Opened by an outage; nothing is sent while it is open.
+        visibility: Held around every change of visibility, so that no extension undoes a release.
+        counts: Gets ``acknowledged``, ``released``, ``lapsed``, ``delete_calls`` and ``delete_failures``.
+        linger_seconds: See above.
+        on_error: Told of an error that waiting does not help; the entries of its call count as refused.
+        on_settled: Called after each round: there is room again.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        in_flight: InFlight,
+        *,
+        breaker: Breaker,
+        visibility: asyncio.Lock,
+        counts: Counter[str],
+        linger_seconds: float,
+        on_error: Callable[[BaseException], None],
+        on_settled: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._in_flight = in_flight
+        self._breaker = breaker
+        self._visibility = visibility
+        self._counts = counts
+        self._linger_seconds = linger_seconds
+        self._on_error = on_error
+        self._on_settled = on_settled
+        self._waiting: list[_Decision] = []
+        self._under_way = 0
+        self._flushing = 0
+        self._wake = Wake()
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    @property
+    def pending(self) -> int:
+        """Decisions not carried out yet."""
+        return len(self._waiting) + self._under_way
+
+    def delete(self, held: Held) -> None:
+        """Delete this message soon."""
+        held.decision = "acknowledge"
+        self._decide(_Decision(held, None, self._now()))
+
+    def release(self, held: Held, delay_seconds: int) -> None:
+        """Make this message visible again after ``delay_seconds``, soon."""
+        held.decision = "release"
+        self._decide(_Decision(held, delay_seconds, self._now()))
+
+    async def flush(self) -> None:
+        """Return when nothing is pending; nothing lingers while somebody waits here."""
+        self._flushing += 1
+        self._wake.ring()
+        try:
+            await self._settled.wait()
+        finally:
+            self._flushing -= 1
+
+    async def run(self) -> None:
+        """Carry out decisions until cancelled."""
+        try:
+            while True:
+                await self._wake.wait(self._next())
+                if batch := self._take():
+                    await self._carry_out(batch)
+        finally:
+            self._settled.set()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _decide(self, decision: _Decision) -> None:
+        self._waiting.append(decision)
+        self._settled.clear()
+        self._wake.ring()
+
+    def _next(self) -> float | None:
+        """When to send: as soon as a batch is full or has lingered, never while the breaker is open."""
+        if not self._waiting:
+            return None
+        first = nsmallest(BATCH_ENTRIES, (decision.not_before for decision in self._waiting))
+        when = first[0] + (0.0 if self._flushing else self._linger_seconds)
+        if len(first) == BATCH_ENTRIES:
+            when = min(when, first[-1])
+        return max(when, self._breaker.opens_until)
+
+    def _take(self) -> list[_Decision]:
+        """Take what is ready to be sent, if it is time: first decided first, one round of calls."""
+        now = self._now()
+        when = self._next()
+        if when is None or when > now:
+            return []
+        ready = [decision for decision in self._waiting if decision.not_before <= now]
+        batch = ready[: BATCH_ENTRIES * _CALLS]
+        taken = set(map(id, batch))
+        self._waiting = [decision for decision in self._waiting if id(decision) not in taken]
+        return batch
+
+    async def _carry_out(self, batch: list[_Decision]) -> None:
+        deletes = [decision for decision in batch if decision.delay_seconds is None]
+        releases = [decision for decision in batch if decision.delay_seconds is not None]
+        self._under_way = len(batch)
+        calls = [self._call(self._delete, chunk) for chunk in tens(deletes)]
+        calls += [self._call(self._release, chunk) for chunk in tens(releases)]
+        await asyncio.gather(*calls)
+        self._under_way = 0
+        if not self._waiting:
+            self._settled.set()
+        self._wake.ring()
+        self._on_settled()
+
+    async def _call(
+        self, send: Callable[[Sequence[_Decision]], Awaitable[list[Message]]], chunk: Sequence[_Decision]
+    ) -> None:
+        sent = [decision.held.message for decision in chunk]
+        try:
+            refused = {id(message) for message in await send(chunk)}
+        except OutageError as outage:
+            self._breaker.failed(outage, self._now())
+            self._waiting.extend(chunk)
+            return
+        except Exception as error:
+            self._on_error(error)
+            refused = set(map(id, sent))
+        else:
+            self._breaker.succeeded()
+        for decision, message in zip(chunk, sent, strict=True):
+            self._conclude(decision, message, refused=id(message) in refused)
+
+    async def _delete(self, chunk: Sequence[_Decision]) -> list[Message]:
+        self._counts["delete_calls"] += 1
+        return await self._queue.delete([decision.held.message for decision in chunk])
+
+    async def _release(self, chunk: Sequence[_Decision]) -> list[Message]:
+        async with self._visibility:
+            return await self._queue.change_visibility(
+                [(decision.held.message, decision.delay_seconds or 0) for decision in chunk]
+            )
+
+    def _conclude(self, decision: _Decision, sent: Message, *, refused: bool) -> None:
+        is_delete = decision.delay_seconds is None
+        if refused:
+            self._counts["delete_failures"] += is_delete
+            self._try_again(decision)
+        elif is_delete and decision.held.message is not sent:
+            # Redelivered while the delete was under way: only the latest receipt handle is sure to delete it.
+            self._waiting.append(decision)
+        else:
+            self._in_flight.remove(decision.held)
+            self._counts["acknowledged" if is_delete else "released"] += 1
+
+    def _try_again(self, decision: _Decision) -> None:
+        decision.tries += 1
+        if decision.tries < _TRIES:
+            decision.not_before = self._now() + _FIRST_RETRY_SECONDS * 2.0 ** (decision.tries - 1)
+            self._waiting.append(decision)
+        elif self._in_flight.remove(decision.held):
+            self._counts["lapsed"] += 1
+            log.warning(
+                "SQS refused %d times to %s message %s; it comes back when its visibility timeout ends",
+                decision.tries,
+                decision.held.decision,
+                decision.held.message.message_id,
+            )
+
+
+def tens(entries: Sequence[_T]) -> list[Sequence[_T]]:
+    """Cut ``entries`` into batches that SQS takes."""
+    return [entries[first : first + BATCH_ENTRIES] for first in range(0, len(entries), BATCH_ENTRIES)]

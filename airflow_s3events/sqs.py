@@ -1,0 +1,257 @@
+"""``SqsQueue``: a queue's calls over an aiobotocore client that the caller opened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.messages import Message, QueueAttributes
+
+#: Entries of one batch call, and messages of one receive.
+_MOST_ENTRIES = 10
+
+#: AWS's error code to the setting that cures it. What is in neither table and no server error (5xx) is a
+#: ``ConfigurationError`` with AWS's own text
+#: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html).
+_SETTINGS = {
+    "AWS.SimpleQueueService.NonExistentQueue": "sqs_queue: no such queue in this region and account",
+    "QueueDoesNotExist": "sqs_queue: no such queue in this region and account",
+    "InvalidAddress": "sqs_queue or region_name: this address is no queue here",
+    "QueueDeletedRecently": "sqs_queue: the queue was just deleted",
+    "AccessDenied": "aws_conn_id: the policy of its role, or of the queue, does not allow this",
+    "AccessDeniedException": "aws_conn_id: the policy of its role, or of the queue, does not allow this",
+    "InvalidSecurity": "endpoint_url of aws_conn_id: the queue wants HTTPS",
+    "InvalidClientTokenId": "aws_conn_id: AWS does not know this access key",
+    "UnrecognizedClientException": "aws_conn_id: AWS does not know this access key",
+    "SignatureDoesNotMatch": "aws_conn_id: the secret key does not fit the access key",
+    "AuthFailure": "aws_conn_id: AWS does not accept these credentials",
+    "KmsAccessDenied": "the role behind aws_conn_id may not use the queue's KMS key (kms:Decrypt)",
+    "KmsDisabled": "the queue's KMS key is disabled",
+    "KmsNotFound": "the queue's KMS key does not exist",
+    "KmsInvalidState": "the queue's KMS key is in a state in which it cannot be used",
+}
+#: Codes that waiting cures although they are no server errors.
+_OUTAGES = {
+    "ExpiredToken",  # the credentials are refreshed before the next try
+    "ExpiredTokenException",
+    "KmsThrottled",
+    "OverLimit",  # too much in flight: settling makes room
+    "RequestExpired",
+    "RequestThrottled",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+_SERVER_ERROR = 500
+
+_REGION = r"(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)"
+_HOSTS = (
+    # sqs.eu-west-1.amazonaws.com(.cn), sqs-fips., sqs.eu-west-1.api.aws,
+    # vpce-1-2.sqs.eu-west-1.vpce.amazonaws.com
+    re.compile(rf"https?://(?:[\w-]+\.)*sqs(?:-fips)?\.{_REGION}\."),
+    # the oldest form, still handed out by some tools: eu-west-1.queue.amazonaws.com
+    re.compile(rf"https?://{_REGION}\.queue\.amazonaws\."),
+)
+_ARN = re.compile(r"arn:[\w-]+:sqs:(?P<region>[^:]+):(?P<account>\d+):(?P<name>[\w-]+(?:\.fifo)?)")
+_NAME = re.compile(r"[\w-]{1,80}(?:\.fifo)?", re.ASCII)
+
+
+def region_of(queue: str) -> str | None:
+    """Return the region that a queue's URL or ARN names; None for a name, or a host that says nothing."""
+    if arn := _ARN.fullmatch(queue):
+        return arn["region"]
+    if queue.startswith(("https://queue.amazonaws.com/", "http://queue.amazonaws.com/")):
+        return "us-east-1"
+    found = [match for host in _HOSTS if (match := host.match(queue))]
+    return found[0]["region"] if found else None
+
+
+async def queue_url(client: Any, queue: str) -> str:
+    """Return the URL of ``queue``: a URL as it is, an ARN or a name looked up with ``client``.
+
+    Args:
+        client: An aiobotocore client for SQS.
+        queue: URL, ARN (another account's too, if its policy allows ``sqs:GetQueueUrl``) or name.
+
+    Raises:
+        ConfigurationError: ``queue`` is none of these, does not exist, or is in another region than
+            ``client``.
+        OutageError: SQS is away or throttling.
+    """
+    if queue.startswith(("https://", "http://")):
+        return queue
+    arn = _ARN.fullmatch(queue)
+    if arn is None and not _NAME.fullmatch(queue):
+        raise ConfigurationError(f"sqs_queue={queue!r}: give the URL, the ARN or the name of a queue")
+    request = {"QueueName": queue}
+    if arn is not None:
+        region = client.meta.region_name
+        if arn["region"] != region:
+            raise ConfigurationError(f"region_name: {queue} is not in {region}")
+        request = {"QueueName": arn["name"], "QueueOwnerAWSAccountId": arn["account"]}
+    async with _translated(f"GetQueueUrl of {queue}"):
+        answer = await client.get_queue_url(**request)
+    return str(answer["QueueUrl"])
+
+
+class SqsQueue:
+    """One queue over an aiobotocore client; the calls that a consumer needs.
+
+    Needs aiobotocore 2.14 or later. The client stays the caller's: it is opened and closed there, once. Its
+    read time-out must be longer than the longest wait of a receive (20 s; botocore's default is 60 s).
+    Neither receipt handles nor bodies are logged or put into errors.
+
+    Args:
+        client: An aiobotocore client for SQS.
+        url: As ``queue_url`` gives it.
+    """
+
+    def __init__(self, client: Any, url: str) -> None:
+        self._client = client
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"SqsQueue({self.url!r})"
+
+    async def receive(
+        self, *, max_messages: int = 10, wait_seconds: int = 20, visibility_seconds: int | None = None
+    ) -> list[Message]:
+        """Return up to ``max_messages`` (1 to 10); none after ``wait_seconds`` (0 to 20) without any.
+
+        ``visibility_seconds`` (0 to 43,200) hides what is returned for so long; None takes the queue's own.
+        """
+        request: dict[str, Any] = {
+            "QueueUrl": self.url,
+            "MaxNumberOfMessages": max_messages,
+            "WaitTimeSeconds": wait_seconds,
+            "MessageSystemAttributeNames": ["ApproximateReceiveCount", "SentTimestamp", "AWSTraceHeader"],
+            "MessageAttributeNames": ["All"],
+        }
+        if visibility_seconds is not None:
+            request["VisibilityTimeout"] = visibility_seconds
+        async with self._translated("ReceiveMessage"):
+            answer = await self._client.receive_message(**request)
+        # An empty receive has no "Messages" at all.
+        return [_message(entry) for entry in answer.get("Messages", [])]
+
+    async def delete(self, messages: Sequence[Message]) -> list[Message]:
+        """Delete by receipt handle; return the messages whose entry failed."""
+        entries = [{"ReceiptHandle": message.receipt_handle} for message in messages]
+        failed = await self._batch("delete_message_batch", "DeleteMessageBatch", entries)
+        return [messages[index] for index in failed]
+
+    async def change_visibility(self, entries: Sequence[tuple[Message, int]]) -> list[Message]:
+        """Hide each message for so many seconds from now; return the messages whose entry failed."""
+        batch = [
+            {"ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds}
+            for message, seconds in entries
+        ]
+        failed = await self._batch("change_message_visibility_batch", "ChangeMessageVisibilityBatch", batch)
+        return [entries[index][0] for index in failed]
+
+    async def send(self, body: str, *, attributes: Mapping[str, str], delay_seconds: int = 0) -> str:
+        """Send one message and return its message id; ``attributes`` become attributes of type String."""
+        typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        async with self._translated("SendMessage"):
+            answer = await self._client.send_message(
+                QueueUrl=self.url, MessageBody=body, MessageAttributes=typed, DelaySeconds=delay_seconds
+            )
+        return str(answer["MessageId"])
+
+    async def describe(self) -> QueueAttributes:
+        """Return the queue's attributes."""
+        async with self._translated("GetQueueAttributes"):
+            answer = await self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
+        return _attributes(answer["Attributes"])
+
+    async def _batch(self, method: str, action: str, entries: list[dict[str, Any]]) -> list[int]:
+        """Make a batch call; return the indexes of the entries that failed, or that the answer left out.
+
+        Entries are numbered, not named by message id: one id may be in a batch twice, with two handles.
+        """
+        if len(entries) > _MOST_ENTRIES:
+            raise ValueError(f"{action} takes {_MOST_ENTRIES} entries, not {len(entries)}")
+        if not entries:
+            return []
+        numbered = [{"Id": str(index), **entry} for index, entry in enumerate(entries)]
+        async with self._translated(action):
+            answer = await getattr(self._client, method)(QueueUrl=self.url, Entries=numbered)
+        done = {entry["Id"] for entry in answer.get("Successful", [])}
+        return [index for index in range(len(entries)) if str(index) not in done]
+
+    def _translated(self, action: str) -> Any:
+        return _translated(f"{action} of {self.url}")
+
+
+@asynccontextmanager
+async def _translated(what: str) -> AsyncIterator[None]:
+    """Turn what botocore raises into errors that say whether waiting helps."""
+    from botocore import exceptions
+
+    try:
+        yield
+    except exceptions.ClientError as error:
+        raise _translate(error, what) from error
+    except (
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.NoRegionError,
+        exceptions.ProfileNotFound,
+    ) as error:
+        raise ConfigurationError(f"{what}: aws_conn_id or region_name: {error}") from error
+    except exceptions.ParamValidationError as error:
+        # The text of this one quotes what was sent.
+        raise ConfigurationError(f"{what}: a parameter has a value that SQS does not take") from error
+    except (exceptions.BotoCoreError, OSError, asyncio.TimeoutError) as error:
+        raise OutageError(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _translate(error: Any, what: str) -> ConfigurationError | OutageError:
+    details = error.response.get("Error", {})
+    code, text = str(details.get("Code", "")), str(details.get("Message", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    name = code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
+    if name in _OUTAGES or status >= _SERVER_ERROR:
+        return OutageError(f"{what}: {code}: {text}")
+    if name == "ReceiptHandleIsInvalid":
+        text = "(the text of this error quotes the handle)"
+    setting = _SETTINGS.get(code) or _SETTINGS.get(name) or "SQS refuses it"
+    return ConfigurationError(f"{what}: {setting} ({code}: {text})")
+
+
+def _message(entry: Mapping[str, Any]) -> Message:
+    system = entry.get("Attributes", {})
+    sent = system.get("SentTimestamp")
+    own = entry.get("MessageAttributes", {})
+    return Message(
+        message_id=entry["MessageId"],
+        receipt_handle=entry["ReceiptHandle"],
+        body=entry["Body"],
+        receive_count=int(system.get("ApproximateReceiveCount", 1)),
+        sent_at=None if sent is None else float(sent) / 1000,
+        attributes={name: value["StringValue"] for name, value in own.items() if "StringValue" in value},
+        trace_header=system.get("AWSTraceHeader"),
+    )
+
+
+def _attributes(found: Mapping[str, str]) -> QueueAttributes:
+    redrive = json.loads(found.get("RedrivePolicy") or "{}")
+    receives = redrive.get("maxReceiveCount")
+    return QueueAttributes(
+        arn=found["QueueArn"],
+        visibility_seconds=int(found.get("VisibilityTimeout", 30)),
+        retention_seconds=int(found.get("MessageRetentionPeriod", 345_600)),
+        dead_letter_arn=redrive.get("deadLetterTargetArn"),
+        max_receive_count=None if receives is None else int(receives),
+        waiting=int(found.get("ApproximateNumberOfMessages", 0)),
+        in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", 0)),
+        delayed=int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
+        max_message_bytes=int(found.get("MaximumMessageSize", 262_144)),
+    )
