@@ -1,7 +1,7 @@
 """How many events a second 50 routes of three predicates each can tell apart, on one core.
 
 Four of ten events match no route, so all fifty are asked about them; the others stop at a route anywhere in
-the list. Run it with ``python tests/benchmarks/routing.py [--json]``; it prints the best and the median of five.
+the list. Run it with ``python tests/benchmarks/routing.py [--json]``; it prints the best and median of five.
 """
 
 from __future__ import annotations
