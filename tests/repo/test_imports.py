@@ -33,7 +33,7 @@ STATEMENTS = {
     **{f"example {file.stem}": f"exec(open({str(file)!r}).read())" for file in sorted(EXAMPLES.glob("*.py"))},
 }
 #: Files of the package root that any Python may import, Airflow or not.
-ROOT_MODULES = sorted(f.stem for f in PACKAGE.glob("*.py") if f.stem not in {"__init__", "_compat"})
+ROOT_MODULES = sorted(f.stem for f in PACKAGE.glob("*.py") if not f.stem.startswith("_"))
 
 
 def probe(statement: str) -> Any:
