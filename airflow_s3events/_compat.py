@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, BaseOperator, Context
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_s3events.exceptions import OutageError, RouteError
+from airflow_s3events.exceptions import OutageError, RouteError, RunRefusedError
 from airflow_s3events.settlement import RunState
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ __all__ = ["DAG", "BaseOperator", "BaseTrigger", "Context", "SupervisorRuns", "T
 
 #: Answers of the API server that are about the one request; every other error is about the server.
 _REFUSALS = frozenset({400, 404, 409, 422})
+#: Reasons of a refusal that hold for every run of the DAG; any other reason is this one run's.
+_DAG_REFUSALS = frozenset({"not_found", "import_errors", "denied_run_type"})
 
 
 class SupervisorRuns:
@@ -53,7 +55,7 @@ class SupervisorRuns:
             # Some refusals (a conf that the DAG's params reject) also come as a server error. A server that
             # answers the next question about the same DAG is not away: it is this run that it cannot make.
             await self.count_queued(dag_id)
-            raise RouteError(f"Airflow cannot create a run of DAG {dag_id!r}: {error}") from error
+            raise RunRefusedError(f"Airflow cannot create a run of DAG {dag_id!r}: {error}") from error
 
     async def state(self, dag_id: str, run_id: str) -> RunState:
         """Return the state of one run; ``RunState.NONE`` when there is none of that id."""
@@ -110,14 +112,21 @@ def _translated(dag_id: str, error: AirflowRuntimeError) -> RouteError | OutageE
     status = detail.get("status_code")
     reason = _reason(detail) or str(detail.get("message") or error)
     if status in _REFUSALS:
-        return RouteError(f"Airflow refuses DAG {dag_id!r}: {reason}")
+        error_type = RouteError if _names_the_dag(detail) else RunRefusedError
+        return error_type(f"Airflow refuses DAG {dag_id!r}: {reason}")
     return OutageError(f"Airflow's API server answered {status or 'nothing'}: {reason}")
 
 
-def _reason(detail: dict[str, Any]) -> str | None:
+def _names_the_dag(detail: dict[str, Any]) -> bool:
+    return str(_inner(detail).get("reason")) in _DAG_REFUSALS
+
+
+def _inner(detail: dict[str, Any]) -> dict[str, Any]:
     inner = detail.get("detail")
-    if isinstance(inner, dict):
-        inner = inner.get("detail", inner)
-    if isinstance(inner, dict):
-        return str(inner.get("message") or inner.get("reason") or "") or None
-    return None if inner is None else str(inner)
+    inner = inner.get("detail", inner) if isinstance(inner, dict) else inner
+    return inner if isinstance(inner, dict) else {}
+
+
+def _reason(detail: dict[str, Any]) -> str | None:
+    inner = _inner(detail)
+    return str(inner.get("message") or inner.get("reason") or "") or None

@@ -206,7 +206,7 @@ class Dispatcher:
             return [_Outcome("ignored")]
         match = self.routes.match(event)
         outcomes = [
-            self._put_off(self._gates[failure.route.dag_id].refuse(str(failure.error)), message)
+            self._put_off(self._gates[failure.route.dag_id].refuse(failure.error), message)
             for failure in match.errors
         ]
         outcomes += [await self._start(route, event, message) for route in match.routes]
@@ -220,7 +220,7 @@ class Dispatcher:
         try:
             outcome = await self._patiently(lambda: self._ensure_run(route, event, message.attempt))
         except RouteError as error:
-            return self._put_off(gate.refuse(str(error)), message)
+            return self._put_off(gate.refuse(error), message)
         if outcome.created:
             gate.started()
         return outcome
@@ -263,8 +263,11 @@ class Dispatcher:
         distinct = list(dict.fromkeys(names))
         if await self._patiently(lambda: self.runs.count_stored(dag_id, distinct)) == len(distinct):
             return set()
-        states = {n: await self._patiently(lambda n=n: self.runs.state(dag_id, n)) for n in distinct}
+        states = {name: await self._state(dag_id, name) for name in distinct}
         return {(dag_id, name) for name, state in states.items() if state is RunState.NONE}
+
+    async def _state(self, dag_id: str, name: str) -> RunState:
+        return await self._patiently(lambda: self.runs.state(dag_id, name))
 
     async def _settle(self, message: Message, outcomes: Sequence[_Outcome]) -> None:
         self.counts.update(outcome.what for outcome in outcomes)

@@ -6,6 +6,7 @@
     ├── BodyError            theirs: the message is not an S3 event; no redelivery can help
     ├── ConfigurationError   yours: names the setting to change; fails at once, nothing was written
     ├── RouteError           this DAG's: it will not take a run now; other routes go on
+    │   └── RunRefusedError  this one run's: Airflow cannot make it; other events of the DAG go on
     └── OutageError          ours to wait out: Airflow or AWS is away; nothing is released
 """
 
@@ -32,6 +33,13 @@ class RouteError(S3EventsError):
     """One DAG refuses a run (missing, import error, parameters or run type refused).
 
     The event is tried again later; other DAGs are not affected.
+    """
+
+
+class RunRefusedError(RouteError):
+    """Airflow refuses this one run (its conf fits the DAG's params no more, or cannot be stored).
+
+    The event is tried again later; other events of the same DAG are not affected.
     """
 
 

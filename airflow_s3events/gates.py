@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from airflow_s3events.exceptions import RouteError
+from airflow_s3events.exceptions import RouteError, RunRefusedError
 
 #: Seconds that Airflow's answer about pause and queue length is trusted, while the gate is open and while
 #: not.
@@ -17,6 +17,9 @@ _TRUST_CLOSED_SECONDS = 15.0
 _REOPEN_SHARE = 0.9
 _FIRST_PARK_SECONDS = 30.0
 _LONGEST_PARK_SECONDS = 600.0
+#: Runs refused one after the other, none created between them, that make a fault of the DAG likelier than one
+#: of #: the events: each refusal can cost half a minute of Airflow's own retries.
+_REFUSED_RUNS_IN_A_ROW = 3
 
 
 class TargetState(Protocol):
@@ -66,6 +69,7 @@ class Gate:
         self._ask_at = float("-inf")
         self._room = 0
         self._refusals = 0
+        self._refused_runs = 0
 
     async def check(self) -> Closed | None:
         """Return None while the DAG takes a run, else why not.
@@ -77,20 +81,28 @@ class Gate:
             try:
                 self._answer(await self._ask())
             except RouteError as error:
-                self.refuse(str(error))
+                self.refuse(error)
         return self._closed
 
     def started(self) -> None:
         """Note a run that was created: one place less, and the DAG is in good health."""
         self._room -= 1
-        self._refusals = 0
+        self._refusals = self._refused_runs = 0
 
-    def refuse(self, reason: str) -> Closed:
-        """Close for a while because Airflow refused a run: 30 s, doubling to 10 min with each refusal."""
+    def refuse(self, error: RouteError) -> Closed:
+        """Note a refusal, and return for how long to put its event off: 30 s, doubling to 10 min.
+
+        The gate closes for as long; not for one event that Airflow cannot make a run of, since one strange
+        object must not keep all others waiting, but for several of those in a row.
+        """
+        if isinstance(error, RunRefusedError):
+            self._refused_runs += 1
+            if self._refused_runs < _REFUSED_RUNS_IN_A_ROW:
+                return Closed(str(error), _FIRST_PARK_SECONDS, refused=True)
         seconds = min(_FIRST_PARK_SECONDS * 2.0 ** min(self._refusals, 10), _LONGEST_PARK_SECONDS)
         self._refusals += 1
         self._ask_at = self._clock() + seconds
-        self._closed = Closed(reason, seconds, refused=True)
+        self._closed = Closed(str(error), seconds, refused=True)
         return self._closed
 
     def _answer(self, closed: Closed | None) -> None:

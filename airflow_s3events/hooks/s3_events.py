@@ -31,7 +31,7 @@ class S3EventsHook(AwsBaseHook):
     @asynccontextmanager
     async def open_client(self) -> AsyncIterator[Any]:
         """Open one aiobotocore client of SQS: once for everything that is done over it."""
-        async with await self._client() as client:
+        async with await self._async_client() as client:
             yield client
 
     async def queue(self, client: Any, sqs_queue: str) -> SqsQueue:
@@ -43,9 +43,9 @@ class S3EventsHook(AwsBaseHook):
         """
         return SqsQueue(client, await queue_url(client, sqs_queue))
 
-    async def _client(self) -> Any:
+    async def _async_client(self) -> Any:
         if hasattr(self, "get_async_conn"):
-            return await self.get_async_conn()
+            return await self.get_async_conn()  # type: ignore[no-untyped-call]
         return self.async_conn  # amazon provider before 9.5
 
 

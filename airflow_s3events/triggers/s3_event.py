@@ -51,7 +51,7 @@ class S3EventTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
         v: int = _VERSION,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.sqs_queue = sqs_queue
         self.until = until
         self.quiet_seconds = quiet_seconds

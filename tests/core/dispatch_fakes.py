@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_s3events.exceptions import OutageError, RouteError
+from airflow_s3events.exceptions import OutageError, RouteError, RunRefusedError
 from airflow_s3events.messages import Message
 from airflow_s3events.settlement import RunState
 
@@ -19,6 +19,7 @@ class FakeRuns:
         self.refusing: set[str] = set()
         self.stored: dict[tuple[str, str], RunState] = {}
         self.confs: dict[tuple[str, str], dict[str, Any]] = {}
+        self.unstorable: set[str] = set()
         self.taken_elsewhere: set[str] = set()
         self.forgetful = False
         self.calls: list[str] = []
@@ -35,6 +36,8 @@ class FakeRuns:
         self._called("create", dag_id)
         if dag_id in self.refusing:
             raise RouteError(f"DAG {dag_id!r} has import errors")
+        if conf["s3_event"]["key"] in self.unstorable:
+            raise RunRefusedError(f"conf of {run_id} cannot be stored")
         if (dag_id, run_id) in self.stored or dag_id in self.taken_elsewhere:
             return False
         if not self.forgetful:

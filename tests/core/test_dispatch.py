@@ -212,6 +212,25 @@ async def test_a_dag_that_does_not_exist_parks_its_route_and_lets_the_others_go_
     assert world.fate(2)[0] == "acknowledged"
 
 
+async def test_an_event_that_airflow_cannot_make_a_run_of_does_not_keep_the_others_waiting() -> None:
+    world = World()
+    world.runs.unstorable = {"odd"}
+    await world.dispatch(message(record(key="odd")), message(record(key="fine"), number=2))
+    assert world.fate(1)[0] == "released"
+    assert world.fate(2) == ("acknowledged", "")
+
+
+async def test_several_such_events_in_a_row_park_the_route() -> None:
+    world = World()
+    world.runs.unstorable = {"odd1", "odd2", "odd3"}
+    odd = [message(record(key=f"odd{number}"), number=number) for number in (1, 2, 3)]
+    await world.dispatch(*odd, message(record(key="fine"), number=4))
+    assert world.fate(4)[0] == "released"
+    world.seconds = 31.0
+    await world.dispatch(message(record(key="fine"), number=4))
+    assert world.fate(4) == ("acknowledged", "")
+
+
 async def test_a_parked_route_is_not_asked_again_until_its_time() -> None:
     world = World()
     world.runs.refusing.add("process")
