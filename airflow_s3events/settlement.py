@@ -47,7 +47,7 @@ class Start(str, Enum):
 
 
 #: (state of the run of this run id, does the message carry an attempt) to what is done about the run with
-#: ``acknowledge="run_stored"``. The message is then acknowledged in every row: each row leaves the run stored.
+#: ``acknowledge="run_stored"``. The message is acknowledged in every row: each leaves the run stored.
 RUN_STORED: Mapping[tuple[RunState, bool], Start] = MappingProxyType(
     {
         (RunState.NONE, False): Start.CREATE,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns
+from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns, earliest_resume_seconds
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Messages between two read-backs of the runs just created.
 _BATCH_COUNT = 50
 #: Seconds that a stop waits for receives: Airflow gives a task 5 s between SIGTERM and SIGKILL.
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 2.0
 
 
 class S3EventDispatchOperator(BaseOperator):
@@ -116,6 +116,7 @@ class S3EventDispatchOperator(BaseOperator):
             trigger=S3EventTrigger(
                 sqs_queue=self.sqs_queue,
                 until=until,
+                quiet_seconds=earliest_resume_seconds(),
                 recheck_seconds=None if closed is None else closed.retry_seconds,
                 **self._aws(),
             ),

@@ -28,9 +28,8 @@ class S3EventTrigger(BaseTrigger):
     Args:
         sqs_queue: URL, ARN or name of the queue.
         until: Seconds since the epoch at which to fire in any case, with reason ``deadline``.
-        quiet_seconds: Fire no sooner than so long after the deferral: a trigger that fires at once can fail
-            the task (https://github.com/apache/airflow/issues/71580,
-            https://github.com/apache/airflow/issues/72716).
+        quiet_seconds: Fire no sooner than so long after the deferral, or Airflow can fail the task: see
+            ``_compat.earliest_resume_seconds``.
         recheck_seconds: When given, do not ask the queue at all, and fire after so long with reason
             ``recheck``: for DAGs that are paused or full, where each receive would bring messages nearer to
             the dead letter queue for nothing.
@@ -43,7 +42,7 @@ class S3EventTrigger(BaseTrigger):
         *,
         sqs_queue: str,
         until: float,
-        quiet_seconds: float = 3.0,
+        quiet_seconds: float = 8.0,
         recheck_seconds: float | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
