@@ -18,14 +18,10 @@ HERE = Path(__file__).parent
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 BANNED = {"aiobotocore", "aiohttp", "boto3", "botocore", "ministack", "moto", "requests", "sqlalchemy"}
 
-#: Every way a DAG file touches the package, up to building the DAG.
+#: What DAG files do with the package, up to building the DAG.
 STATEMENTS = {
-    "package": "import airflow_s3events",
-    "public names": "from airflow_s3events import *",
-    "trigger": "import airflow_s3events.triggers.s3_event",
-    "operator": "import airflow_s3events.operators.dispatch",
-    "dispatcher": "import airflow_s3events.dags.dispatcher",
-    "filters": "import airflow_s3events.filters",
+    "every public name": "from airflow_s3events import *",
+    "filters and routes": "import airflow_s3events.filters, airflow_s3events.routing",
     "building a dispatcher": (
         "from airflow_s3events import s3_event_dispatcher\n"
         "s3_event_dispatcher('a', sqs_queue='q', routes='b', parallel=2)"
