@@ -110,12 +110,6 @@ class AirflowApi:
                 return None
             raise
 
-    def xcoms(self, dag_id: str, task_id: str) -> dict[str, Any]:
-        """What one task pushed in every run of a DAG, by run id."""
-        path = f"/dags/{dag_id}/dagRuns/~/taskInstances/{task_id}/xcomEntries"
-        entries = self.pages(path, "xcom_entries")
-        return {entry["run_id"]: entry for entry in entries if entry["task_id"] == task_id}
-
     def task_instances(self, dag_id: str, run_id: str = "~") -> list[dict[str, Any]]:
         """The task instances of one run, or of all runs of the DAG."""
         run = urllib.parse.quote(run_id, safe="~")

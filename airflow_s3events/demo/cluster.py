@@ -110,7 +110,7 @@ class Cluster:
 
         :raises ClusterError: the database could not be created.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         self.dags_folder.mkdir(parents=True, exist_ok=True)
         self._airflow("migrate", ("db", "migrate"))
         # The API server is the slowest to start and asks nothing of the database until somebody asks it.
@@ -188,9 +188,13 @@ class Cluster:
         """Let a frozen component go on (SIGCONT)."""
         return self.kill(component, signal.SIGCONT)
 
-    def stop(self) -> None:
-        """End every process. Safe to call twice; leaves the folder as it is."""
-        self.processes.stop_all()
+    def stop(self, grace_seconds: float = 2.0) -> None:
+        """End every process, those of a shared ``processes`` too. Safe to call twice; leaves the folder.
+
+        ``grace_seconds``: how long components have to end by themselves. Nothing here outlives them, so it
+        is short: the scheduler would wait for its tasks.
+        """
+        self.processes.stop_all(grace_seconds)
 
     def wait_for_dag(self, dag_id: str, timeout_seconds: float = 60.0) -> None:
         """Wait until Airflow has parsed a DAG.
@@ -227,6 +231,8 @@ class Cluster:
     def _settings(self) -> dict[str, str]:
         return {
             "AIRFLOW_HOME": str(self.folder),
+            # Airflow keeps locks of DAG bundles there.
+            "TMPDIR": str(self.folder / "tmp"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url or f"sqlite:///{self.folder}/airflow.db",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),

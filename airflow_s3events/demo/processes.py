@@ -23,6 +23,8 @@ MARK = "S3EVENTS_PROCESS_MARK"
 #: Seconds that a component has to end by itself after SIGTERM.
 _GRACE_SECONDS = 8.0
 _POLL_SECONDS = 0.05
+#: What the guardian reads when it is no longer needed.
+_DISMISSED = b"dismissed"
 
 
 def free_port() -> int:
@@ -83,7 +85,7 @@ def send_signal(pids: Sequence[int], signum: int) -> list[int]:
 class Processes:
     """Named child processes that share one mark and log into one folder.
 
-    A guardian process ends them and removes ``remove_folder`` should this process die without ``stop_all``.
+    A guardian process ends them, and removes ``remove_folder``, should we die without ``stop_all``.
     """
 
     def __init__(self, log_folder: Path, *, remove_folder: Path | None = None) -> None:
@@ -152,23 +154,25 @@ class Processes:
 
     def stop(self, name: str) -> None:
         """End ``name`` and all that it started: SIGTERM to its main process, then SIGKILL to what is left."""
-        self._stop([name])
+        self._stop([name], _GRACE_SECONDS)
 
-    def stop_all(self) -> None:
-        """End everything. Safe to call twice, and from a ``finally`` after Ctrl-C at any point."""
-        self._stop(self.names())
+    def stop_all(self, grace_seconds: float = _GRACE_SECONDS) -> None:
+        """End everything. Safe to call twice, and from a ``finally`` after Ctrl-C at any point.
+
+        ``grace_seconds``: how long main processes have to end by themselves; 0 kills at once.
+        """
+        self._stop(self.names(), grace_seconds)
         self._kill_until_gone("")
         if self._guardian is not None and self._guardian.stdin is not None:
-            self._guardian.stdin.close()
-            self._guardian.wait(_GRACE_SECONDS)
+            self._guardian.communicate(_DISMISSED)
             self._guardian = None
 
-    def _stop(self, names: Sequence[str]) -> None:
-        for name in names:
+    def _stop(self, names: Sequence[str], grace_seconds: float) -> None:
+        for name in names if grace_seconds else ():
             send_signal(self.pids(name), signal.SIGCONT)
             if self.exit_status(name) is None:
                 self._main[name].terminate()
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = time.monotonic() + grace_seconds
         while any(self.exit_status(name) is None for name in names) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         for name in names:
@@ -195,11 +199,17 @@ class Processes:
 
 
 def guard(mark: str, folder: str) -> None:
-    """Wait until our parent closes its end of the pipe or dies; then end what carries ``mark``."""
-    sys.stdin.buffer.read()
+    """Wait until our parent closes its end of the pipe or dies; then end what carries ``mark``.
+
+    The folder goes only if the parent died: it has said nothing then.
+    """
+    dismissed = sys.stdin.buffer.read() == _DISMISSED
     while send_signal(pids_marked(f"{mark}:"), signal.SIGKILL):
         time.sleep(_POLL_SECONDS)
-    if folder:
+    # A child that was being started when its parent stopped has the mark only a moment later.
+    time.sleep(2 * _POLL_SECONDS)
+    send_signal(pids_marked(f"{mark}:"), signal.SIGKILL)
+    if folder and not dismissed:
         shutil.rmtree(folder, ignore_errors=True)
 
 
