@@ -39,12 +39,13 @@ _DAG_REFUSALS = frozenset({"not_found", "import_errors", "denied_run_type"})
 def earliest_resume_seconds() -> float:
     """Return for how many seconds after its deferral a task had better not be woken.
 
-    The supervisor of the process that deferred may take ``[workers] min_heartbeat_interval`` to notice its end
-    (it sleeps that long when it sees the sockets close before the process is gone). When the task has been queued
-    again before the executor reports that end, the scheduler takes the report for a failure of the new start
-    (https://github.com/apache/airflow/issues/71580, https://github.com/apache/airflow/issues/72716). On 3.3.2 all
-    of eight tasks that deferred in a loop failed with triggers firing after 0 to 3 s, one of two after 5 s, none
-    of six after 6 to 8 s. The seconds on top are for the scheduler's own loop.
+    The supervisor of the process that deferred may take ``[workers] min_heartbeat_interval`` to notice its
+    end (it sleeps that long when it sees the sockets close before the process is gone). When the task has
+    been queued again before the executor reports that end, the scheduler takes the report for a failure of
+    the new start (https://github.com/apache/airflow/issues/71580,
+    https://github.com/apache/airflow/issues/72716). On 3.3.2 all of eight tasks that deferred in a loop
+    failed with triggers firing after 0 to 3 s, one of two after 5 s, none of six after 6 to 8 s. The seconds
+    on top are for the scheduler's own loop.
     """
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + 3.0
 
