@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import lru_cache
-from math import inf
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError
 
 # Deeper nesting than any event has would break whoever serialises the event later.
 _DEEPEST = 16
-_NUMBER_BITS = 64
+# What a database column and every reader of JSON holds; S3's largest object has 48 TiB.
+_LARGEST = (1 << 63) - 1
+_LARGEST_DIGITS = 18
 
 # --- one record of S3, or of a store that speaks its language -----------------------------------------------
 
@@ -46,46 +48,50 @@ def read_record(record: Any, delivery_id: str, outside: str) -> ObjectEvent:
     :raises BodyError: it names no object, or is not of S3 or a store like it.
     """
     try:
-        s3 = record["s3"]
+        get, s3 = record.get, record["s3"]
         bucket = s3["bucket"]
         # AWS's sample of an Intelligent-Tiering event says `get_object`.
         thing = s3.get("object") or s3["get_object"]
-        name, key, size, moment = (
-            record["eventName"],
-            thing["key"],
-            thing.get("size"),
-            record.get("eventTime"),
-        )
-        owner = bucket["name"]
+        owner, key, name, of_thing = bucket["name"], thing["key"], record["eventName"], thing.get
     except (AttributeError, KeyError, TypeError):
         raise BodyError(_what_is_missing(record)) from None
-    source = record.get("eventSource") or record.get("storageGridEventSource") or "aws:s3"
+    source = get("eventSource") or get("storageGridEventSource") or "aws:s3"
     name = _given("eventName", name).removeprefix("s3:")
+    user, request, response = get("userIdentity"), get("requestParameters"), get("responseElements")
     members = {
         "event_name": name,
         "event_type": name,
-        "bucket": _given("bucket name", owner),
+        "bucket": owner,
         "key": _key(key, encoded=source in FORM_ENCODING_SOURCES),
-        "envelope": outside + _dialect(source, record.get("eventVersion")),
-        "event_time": _time(moment),
-        "region": record.get("awsRegion") or None,
-        "version_id": thing.get("versionId") or None,
-        "sequencer": thing.get("sequencer") or None,
-        "size": _size(size),
-        "etag": thing.get("eTag", thing.get("etag")),
-        "request_id": _inner(record, "responseElements", "x-amz-request-id"),
-        "principal_id": _inner(record, "userIdentity", "principalId"),
-        "source_ip": _inner(record, "requestParameters", "sourceIPAddress"),
+        "envelope": outside + _dialect(source, get("eventVersion")),
+        "event_time": get("eventTime"),
+        "region": get("awsRegion") or None,
+        "version_id": of_thing("versionId") or None,
+        "sequencer": of_thing("sequencer") or None,
+        "size": of_thing("size"),
+        "etag": of_thing("eTag", of_thing("etag")),
+        "request_id": response.get("x-amz-request-id") if type(response) is dict else None,
+        "principal_id": user.get("principalId") if type(user) is dict else None,
+        "source_ip": request.get("sourceIPAddress") if type(request) is dict else None,
         "configuration_id": s3.get("configurationId"),
         "delivery_id": delivery_id,
-        "extra": _record_extra(record, s3, bucket, thing, source),
+        "extra": _NOTHING,
     }
-    return _event(members, moment, size)
+    if not (
+        source == "aws:s3"
+        and _RECORD_MEMBERS.issuperset(record)
+        and _OBJECT_MEMBERS.issuperset(thing)
+        and _S3_MEMBERS.issuperset(s3)
+        and _BUCKET_MEMBERS.issuperset(bucket)
+    ):
+        members["extra"] = _record_extra(record, s3, bucket, thing, source)
+    return _event(members)
 
 
 def _dialect(source: Any, version: Any) -> str:
     if source == "aws:s3":
-        _refuse_other_major("eventVersion", version, "2")
+        if type(version) is not str or version[:2] != "2.":
+            _refuse_other_major("eventVersion", version, "2")
         return "s3-records"
     if type(source) is not str or not source.endswith(":s3"):
         raise BodyError(f"eventSource {ascii(source)[:60]} is not S3")
@@ -108,24 +114,9 @@ def _what_is_missing(record: Any) -> str:
     return "s3 is not as S3 sends it"  # pragma: no cover - kept so that a new way to fail has a reason, too
 
 
-def _inner(record: dict[str, Any], name: str, inner: str) -> Any:
-    try:
-        return record[name][inner]
-    except (KeyError, TypeError):
-        return None
-
-
 def _record_extra(
     record: dict[str, Any], s3: dict[str, Any], bucket: dict[str, Any], thing: dict[str, Any], source: str
 ) -> Mapping[str, Any]:
-    if (
-        source == "aws:s3"
-        and _RECORD_MEMBERS.issuperset(record)
-        and _OBJECT_MEMBERS.issuperset(thing)
-        and _S3_MEMBERS.issuperset(s3)
-        and _BUCKET_MEMBERS.issuperset(bucket)
-    ):
-        return _NOTHING
     extra = {} if source == "aws:s3" else {"event_source": source}
     levels = (bucket, _BUCKET_MEMBERS), (thing, _OBJECT_MEMBERS), (s3, _S3_MEMBERS), (record, _RECORD_MEMBERS)
     for members, known in levels:
@@ -190,33 +181,35 @@ def read_eventbridge(document: dict[str, Any], delivery_id: str, outside: str) -
     try:
         detail = document["detail"]
         bucket, thing = detail["bucket"], detail["object"]
-        owner, key, size = bucket["name"], thing["key"], thing.get("size")
+        owner, key = bucket["name"], thing["key"]
     except (KeyError, TypeError):
         raise BodyError("EventBridge event without detail.bucket.name or detail.object.key") from None
-    _refuse_other_major("event-version", detail.get("event-version"), "1")
-    _refuse_other_major("detail.version", detail.get("version"), "0")
-    moment = document.get("time")
+    get, of_thing = detail.get, thing.get
+    version = get("event-version", "1.0")
+    if get("version") != "0" or type(version) is not str or version[:2] != "1.":
+        _refuse_other_major("detail.version", get("version"), "0")
+        _refuse_other_major("event-version", get("event-version"), "1")
     members = {
         "event_name": name,
-        "event_type": _s3_type(name, detail.get("reason"), detail.get("deletion-type")),
-        "bucket": _given("bucket name", owner),
+        "event_type": _s3_type(name, get("reason"), get("deletion-type")),
+        "bucket": owner,
         "key": _key(key, encoded=False),
         "envelope": outside + "eventbridge",
-        "event_time": _time(moment),
+        "event_time": document.get("time"),
         "region": document.get("region") or None,
-        "version_id": thing.get("version-id") or None,
-        "sequencer": thing.get("sequencer") or None,
-        "size": _size(size),
+        "version_id": of_thing("version-id") or None,
+        "sequencer": of_thing("sequencer") or None,
+        "size": of_thing("size"),
         # moto says eTag.
-        "etag": thing.get("etag", thing.get("eTag")),
-        "request_id": detail.get("request-id"),
-        "principal_id": detail.get("requester"),
-        "source_ip": detail.get("source-ip-address"),
+        "etag": of_thing("etag", of_thing("eTag")),
+        "request_id": get("request-id"),
+        "principal_id": get("requester"),
+        "source_ip": get("source-ip-address"),
         "configuration_id": None,
         "delivery_id": delivery_id,
         "extra": _detail_extra(document, detail, bucket, thing),
     }
-    return _event(members, moment, size)
+    return _event(members)
 
 
 def _s3_type(name: str, reason: Any, deletion_type: Any) -> str:
@@ -230,12 +223,12 @@ def _detail_extra(
     document: dict[str, Any], detail: dict[str, Any], bucket: dict[str, Any], thing: dict[str, Any]
 ) -> Mapping[str, Any]:
     extra = _unknown(detail, _DETAIL_MEMBERS)
-    if len(bucket) > 1:
+    if not _BUCKET_MEMBERS.issuperset(bucket):
         extra |= _unknown(bucket, _BUCKET_MEMBERS)
     if not _DETAIL_OBJECT_MEMBERS.issuperset(thing):
         extra |= _unknown(thing, _DETAIL_OBJECT_MEMBERS)
     if "replay-name" in document:
-        extra |= _unknown({"replay-name": document["replay-name"]}, ())
+        extra["replay_name"] = _shallow(document["replay-name"])
     return MappingProxyType(extra)
 
 
@@ -243,24 +236,36 @@ def _detail_extra(
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _KEY_BYTES = 1024
+# Python 3.10 reads no Z.
+_ZULU_IS_KNOWN = sys.version_info >= (3, 11)
 _TEXTS = (
     *("region", "version_id", "sequencer", "etag", "request_id", "principal_id", "source_ip"),
-    "configuration_id",
+    *("configuration_id", "bucket"),
 )
 _texts_of = itemgetter(*_TEXTS)
 _TEXT_TYPES = frozenset({str, type(None)})
 
 
-def _event(members: dict[str, Any], moment: Any, size: Any) -> ObjectEvent:
-    """Make the event; a time or size that cannot be read does not cost it, ``extra`` keeps what was sent."""
-    if not _TEXT_TYPES.issuperset(map(type, _texts_of(members))):
+def _event(members: dict[str, Any]) -> ObjectEvent:
+    """Check and convert what was sent; a time or size that cannot be read does not cost the event."""
+    if not (members["bucket"] and _TEXT_TYPES.issuperset(map(type, _texts_of(members)))):
+        _given("bucket name", members["bucket"])
         name = next(name for name in _TEXTS if type(members[name]) not in _TEXT_TYPES)
         raise BodyError(f"{name} should be text, not {type(members[name]).__name__}")
-    if members["event_time"] is None and moment is not None:
-        members["extra"] = MappingProxyType({**members["extra"], "event_time": _shallow(moment)})
-    if members["size"] is None and size is not None:
-        members["extra"] = MappingProxyType({**members["extra"], "size": _shallow(size)})
+    moment, size = members["event_time"], members["size"]
+    if moment is not None:
+        members["event_time"] = _time(moment)
+        if members["event_time"] is None:
+            _keep_unread(members, "event_time", moment)
+    if size is not None and not (type(size) is int and 0 <= size <= _LARGEST):
+        members["size"] = _digits(size)
+        if members["size"] is None:
+            _keep_unread(members, "size", size)
     return ObjectEvent.from_checked(members)
+
+
+def _keep_unread(members: dict[str, Any], name: str, sent: Any) -> None:
+    members["extra"] = MappingProxyType({**members["extra"], name: _shallow(sent)})
 
 
 def _given(what: str, value: Any) -> str:
@@ -275,7 +280,7 @@ def _key(key: Any, *, encoded: bool) -> str:
         text = text.replace("+", " ")
         if "%" in text:
             try:
-                text = unquote(text, errors="strict")
+                text = unquote_to_bytes(text).decode()
             except UnicodeDecodeError:
                 raise BodyError("key is not UTF-8 once decoded") from None
     length = len(text) if text.isascii() else len(text.encode())
@@ -284,17 +289,18 @@ def _key(key: Any, *, encoded: bool) -> str:
     return text
 
 
-def _size(size: Any) -> int | None:
-    # Scality and NooBaa send digits as text.
-    if type(size) is str and size.isascii() and size.isdigit() and len(size) < _NUMBER_BITS:
-        size = int(size)
-    return size if type(size) is int and 0 <= size < 1 << _NUMBER_BITS - 1 else None
+def _digits(size: Any) -> int | None:
+    """Scality and NooBaa send the size as text."""
+    if type(size) is str and size.isascii() and size.isdigit() and len(size) <= _LARGEST_DIGITS:
+        return int(size)
+    return None
 
 
 def _time(moment: Any) -> datetime | None:
     try:
-        # Python 3.10 does not know Z.
-        value = datetime.fromisoformat(moment[:-1] + "+00:00" if moment[-1:] == "Z" else moment)
+        value = datetime.fromisoformat(
+            moment if _ZULU_IS_KNOWN or moment[-1:] != "Z" else moment[:-1] + "+00:00"
+        )
         return value if value.tzinfo is timezone.utc else _in_utc(value)
     except (TypeError, ValueError, OverflowError):
         return _odd_time(moment) if type(moment) is str else None
@@ -324,7 +330,7 @@ def _refuse_other_major(name: str, version: Any, majors: str) -> None:
         raise BodyError(f"{name} {ascii(version)[:20]} is another major version; this release reads {known}")
 
 
-def _unknown(members: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+def _unknown(members: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return {
         _snake_case(name): value if type(value) is str else _shallow(value)
         for name, value in members.items()
@@ -341,7 +347,7 @@ def _shallow(value: Any, depth: int = _DEEPEST) -> Any:
     """Return ``value``; refuse what could not be stored later: deep nesting, numbers beyond 64 bits."""
     if depth == 0:
         raise BodyError("the body is nested too deep")
-    if (type(value) is int and value.bit_length() > _NUMBER_BITS) or value in (inf, -inf):
+    if type(value) in (int, float) and not -_LARGEST <= value <= _LARGEST:
         raise BodyError("a number is too long")
     for inner in value.values() if type(value) is dict else value if type(value) is list else ():
         _shallow(inner, depth - 1)
