@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from enum import Enum, IntEnum
 from types import MappingProxyType
 
+from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.messages import QueueAttributes
+
 
 class Disposition(IntEnum):
     """The one fate of a message, ordered: of several events in a message the highest decides.
@@ -71,6 +74,24 @@ def combine(dispositions: Iterable[Disposition]) -> Disposition:
     A message is deleted only when every one of its events allows it.
     """
     return max(dispositions, default=Disposition.ACKNOWLEDGE)
+
+
+#: A message costs two receives when all goes well: one wakes the task, one reads it.
+_LEAST_RECEIVES = 3
+
+
+def check_redrive(attributes: QueueAttributes) -> None:
+    """Refuse a redrive policy that would dead-letter messages which nothing is wrong with.
+
+    Raises:
+        ConfigurationError: ``maxReceiveCount`` is less than 3.
+    """
+    limit = attributes.max_receive_count
+    if limit is not None and limit < _LEAST_RECEIVES:
+        raise ConfigurationError(
+            f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less
+            than" f" {_LEAST_RECEIVES}; waking the dispatcher and reading the message are two receives"
+        )
 
 
 #: Seconds: the longest delay while the queue's redrive policy leaves receives to spend.

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns, earliest_resume_seconds
+from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.settlement import check_redrive
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 if TYPE_CHECKING:
@@ -136,6 +138,7 @@ class S3EventDispatchOperator(BaseOperator):
         async with hook.open_client() as client:
             queue = await hook.queue(client, self.sqs_queue)
             attributes = await queue.describe()
+            check_redrive(attributes)
             dead_letters = await self._dead_letters(hook, client, attributes)
             self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
             dispatcher = self._make_dispatcher(
@@ -157,7 +160,12 @@ class S3EventDispatchOperator(BaseOperator):
     ) -> SqsQueue | None:
         named = self.dead_letter_queue or attributes.dead_letter_arn
         if named is not None:
-            return await hook.queue(client, named)
+            dead_letters = await hook.queue(client, named)
+            if (await dead_letters.describe()).arn == attributes.arn:
+                raise ConfigurationError(
+                    f"dead_letter_queue: {named!r} is sqs_queue itself; name another queue"
+                )
+            return dead_letters
         self.log.warning(
             "Queue %s has no dead letter queue: what cannot be read stays in it until its retention ends. "
             "Give the queue a redrive policy, or set dead_letter_queue",

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.messages import QueueAttributes
 from airflow_s3events.settlement import (
     RUN_STORED,
     Disposition,
     RunState,
     Start,
+    check_redrive,
     combine,
     release_delay_seconds,
 )
@@ -84,3 +87,22 @@ class TestReleaseDelay:
     @given(st.integers(1, 50), st.integers(1, 1000), st.floats(1, 600))
     def test_never_shrinks_from_receive_to_receive(self, count: int, most: int, first: float) -> None:
         assert release_delay_seconds(count, most, first) <= release_delay_seconds(count + 1, most, first)
+
+
+class TestRedrivePolicy:
+    def attributes(self, most: int | None) -> QueueAttributes:
+        return QueueAttributes(
+            arn="arn:aws:sqs:eu-west-1:1:q",
+            visibility_seconds=30,
+            retention_seconds=345_600,
+            max_receive_count=most,
+        )
+
+    @pytest.mark.parametrize("most", [None, 3, 20])
+    def test_one_that_leaves_room_for_waking_and_reading_is_taken(self, most: int | None) -> None:
+        check_redrive(self.attributes(most))
+
+    @pytest.mark.parametrize("most", [1, 2])
+    def test_one_that_would_dead_letter_healthy_messages_is_refused_by_name(self, most: int) -> None:
+        with pytest.raises(ConfigurationError, match=f"maxReceiveCount={most}"):
+            check_redrive(self.attributes(most))
