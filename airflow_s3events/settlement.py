@@ -89,8 +89,8 @@ def check_redrive(attributes: QueueAttributes) -> None:
     limit = attributes.max_receive_count
     if limit is not None and limit < _LEAST_RECEIVES:
         raise ConfigurationError(
-            f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less
-            than" f" {_LEAST_RECEIVES}; waking the dispatcher and reading the message are two receives"
+            f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less"
+            f" than {_LEAST_RECEIVES}, because waking the dispatcher and reading the message are two receives"
         )
 
 
