@@ -10,6 +10,7 @@ killed:
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import BodyError, OutageError, RouteError
+from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.messages import Message
@@ -31,6 +32,10 @@ from airflow_s3events.settlement import (
     combine,
     release_delay_seconds,
 )
+
+log = logging.getLogger(__name__)
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -189,9 +194,21 @@ class Dispatcher:
 
     async def _outcomes(self, message: Message) -> list[_Outcome]:
         try:
-            parsed = parse_body(message.body, message_id=message.message_id)
+            return await self._start_all(message)
+        except OutageError:
+            raise
         except BodyError as error:
             return [_Outcome("malformed", Disposition.DEAD_LETTER, str(error))]
+        except Exception as error:
+            # A fault of ours that one message brings out must not stop the queue: the task would fail, be
+            # retried, receive the message and fail again. It is put off, and dead-lettered in the end, like a
+            # refusal.
+            log.exception("Message %s could not be dispatched and is put off", message.message_id)
+            closed = Closed(f"unexpected {type(error).__name__}: {error}", 60.0, refused=True)
+            return [self._put_off(closed, message)]
+
+    async def _start_all(self, message: Message) -> list[_Outcome]:
+        parsed = parse_body(message.body, message_id=message.message_id)
         outcomes = [
             _Outcome("malformed", Disposition.DEAD_LETTER, f"record {bad.index}: {bad.reason}")
             for bad in parsed.bad
@@ -261,7 +278,11 @@ class Dispatcher:
 
     async def _missing_of(self, dag_id: str, names: list[str]) -> set[tuple[str, str]]:
         distinct = list(dict.fromkeys(names))
-        if await self._patiently(lambda: self.runs.count_stored(dag_id, distinct)) == len(distinct):
+        try:
+            stored = await self._patiently(lambda: self.runs.count_stored(dag_id, distinct))
+        except RouteError:  # the DAG was deleted meanwhile, and its runs with it, perhaps not all yet
+            stored = 0
+        if stored == len(distinct):
             return set()
         states = {name: await self._state(dag_id, name) for name in distinct}
         return {(dag_id, name) for name, state in states.items() if state is RunState.NONE}
@@ -284,11 +305,19 @@ class Dispatcher:
             self.inbox.lapse(message, reason=reason)
 
     async def _dead_letter(self, message: Message, reason: str) -> None:
+        why = "there is no dead letter queue"
         if self.settings.has_dead_letters:
-            await self.inbox.dead_letter(message, reason)
-        else:
-            delay = release_delay_seconds(message.receive_count, None, _NO_DEAD_LETTERS_SECONDS)
-            self.inbox.release(message, delay_seconds=delay, reason=f"no dead letter queue for: {reason}")
+            try:
+                await self.inbox.dead_letter(message, reason)
+            except ConfigurationError as error:
+                # One message that cannot be put away must not keep all others waiting.
+                log.error("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
+                why = str(error)
+            else:
+                return
+        limit = self.settings.max_receive_count
+        delay = release_delay_seconds(message.receive_count, limit, _NO_DEAD_LETTERS_SECONDS)
+        self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}")
 
     def _put_off(self, closed: Closed, message: Message) -> _Outcome:
         settings = self.settings

@@ -9,6 +9,9 @@ from types import MappingProxyType
 #: Message attribute that a notifier, a replay or a park sets: the attempt number of the event, from 1.
 ATTEMPT_ATTRIBUTE = "s3events.attempt"
 
+#: Of the largest attempt number that a run id takes.
+_ATTEMPT_DIGITS = 9
+
 _NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -34,9 +37,13 @@ class Message:
 
     @property
     def attempt(self) -> int:
-        """The attempt number that a notifier, replay or park put on the message; 0 for a plain delivery."""
+        """The attempt number that a notifier, replay or park put on the message; 0 for a plain delivery.
+
+        What is no number of at most nine digits counts as a plain delivery: whoever may send to the queue may
+        write anything there, and Python refuses to read a number of some thousand digits.
+        """
         text = self.attributes.get(ATTEMPT_ATTRIBUTE, "0")
-        return int(text) if text.isascii() and text.isdigit() else 0
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= _ATTEMPT_DIGITS else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

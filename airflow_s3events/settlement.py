@@ -94,13 +94,10 @@ def check_redrive(attributes: QueueAttributes) -> None:
         )
 
 
-#: Seconds: the longest delay while the queue's redrive policy leaves receives to spend.
+#: Seconds: the longest delay where the receives that are left set no other.
 _LONGEST_DELAY_SECONDS = 900.0
-#: Seconds: the delay before the last receives that the redrive policy leaves; SQS hides a message 12 h at
-#: most.
+#: Seconds: the delay before the last receive that the redrive policy allows; SQS hides a message 12 h at most.
 _LAST_DELAY_SECONDS = 11 * 3600.0
-#: With so few receives left, patience is worth more than speed.
-_FEW_RECEIVES = 2
 
 
 def release_delay_seconds(
@@ -110,15 +107,21 @@ def release_delay_seconds(
 
     Doubles from ``first_delay_seconds`` to 15 minutes. SQS moves a message to the dead letter queue when it
     would be received more than ``max_receive_count`` times, without a reason and whoever was at fault
-    (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html),
-    so the last two receives are put off for hours.
+    (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html).
+    So where few receives are left the delays grow faster, by a constant factor up to 11 hours before the last
+    one: what was broken for a while is found mended after a few times that while.
 
     Args:
         receive_count: How often the message has been received, this time included.
         max_receive_count: Of the queue's redrive policy; None where it has none.
         first_delay_seconds: The delay after the first receive.
     """
-    if max_receive_count is not None and max_receive_count - receive_count < _FEW_RECEIVES:
+    step = max(receive_count, 1) - 1
+    doubled: float = min(first_delay_seconds * 2.0 ** min(step, 10), _LONGEST_DELAY_SECONDS)
+    if max_receive_count is None:
+        return doubled
+    steps = max(max_receive_count - 2, 0)
+    if step >= steps:
         return _LAST_DELAY_SECONDS
-    doublings = min(max(receive_count, 1) - 1, 10)
-    return min(first_delay_seconds * 2.0**doublings, _LONGEST_DELAY_SECONDS)
+    spread: float = _LAST_DELAY_SECONDS ** (step / steps) * first_delay_seconds ** (1 - step / steps)
+    return max(doubled, spread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_s3events.exceptions import OutageError, RouteError, RunRefusedError
+from airflow_s3events.exceptions import ConfigurationError, OutageError, RouteError, RunRefusedError
 from airflow_s3events.messages import Message
 from airflow_s3events.settlement import RunState
 
@@ -19,9 +19,11 @@ class FakeRuns:
         self.refusing: set[str] = set()
         self.stored: dict[tuple[str, str], RunState] = {}
         self.confs: dict[tuple[str, str], dict[str, Any]] = {}
+        self.broken_by = ""
         self.unstorable: set[str] = set()
         self.taken_elsewhere: set[str] = set()
         self.forgetful = False
+        self.dies_after_create = False
         self.calls: list[str] = []
         self.outages: list[str] = []
 
@@ -36,6 +38,8 @@ class FakeRuns:
         self._called("create", dag_id)
         if dag_id in self.refusing:
             raise RouteError(f"DAG {dag_id!r} has import errors")
+        if conf["s3_event"]["key"] == self.broken_by:
+            raise ZeroDivisionError(self.broken_by)
         if conf["s3_event"]["key"] in self.unstorable:
             raise RunRefusedError(f"conf of {run_id} cannot be stored")
         if (dag_id, run_id) in self.stored or dag_id in self.taken_elsewhere:
@@ -43,10 +47,16 @@ class FakeRuns:
         if not self.forgetful:
             self.stored[dag_id, run_id] = RunState.QUEUED
         self.confs[dag_id, run_id] = conf
+        if self.dies_after_create:
+            self.dag_ids.discard(dag_id)
+            self.stored.clear()
         return True
 
     async def state(self, dag_id: str, run_id: str) -> RunState:
-        self._called("state", dag_id)
+        try:
+            self._called("state", dag_id)
+        except RouteError:
+            return RunState.NONE
         return self.stored.get((dag_id, run_id), RunState.NONE)
 
     async def count_stored(self, dag_id: str, run_ids: Sequence[str]) -> int:
@@ -70,6 +80,7 @@ class FakeInbox:
         self.stopping = False
         self.waits = 0
         self.stop_after_waits: int | None = None
+        self.dead_letters_refused = ""
 
     def acknowledge(self, message: Message) -> None:
         self._settle(message, "acknowledged", "", 0.0)
@@ -81,6 +92,8 @@ class FakeInbox:
         self._settle(message, "lapsed", reason, 0.0)
 
     async def dead_letter(self, message: Message, reason: str) -> None:
+        if self.dead_letters_refused:
+            raise ConfigurationError(self.dead_letters_refused)
         self._settle(message, "dead-lettered", reason, 0.0)
 
     async def wait_out(self, outage: OutageError) -> None:

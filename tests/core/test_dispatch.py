@@ -125,6 +125,31 @@ async def test_an_attempt_for_an_event_that_never_ran_starts_its_first_run() -> 
     assert world.run_ids()[0].endswith(world.runs.confs.popitem()[1]["s3_event"]["event_id"])
 
 
+@pytest.mark.parametrize("attempt", ["9999999999", "9" * 5000, "-1", "one", "\u00b2"])
+async def test_an_attempt_that_is_no_number_is_a_plain_delivery_and_crashes_nothing(attempt: str) -> None:
+    world = World()
+    await world.dispatch(message(record(), attributes={ATTEMPT_ATTRIBUTE: attempt}))
+    assert len(world.runs.stored) == 1
+    assert world.fate() == ("acknowledged", "")
+
+
+async def test_a_dag_deleted_before_its_run_was_read_back_keeps_the_event() -> None:
+    world = World()
+    world.runs.dies_after_create = True
+    await world.dispatch(message(record()))
+    assert world.fate()[0] == "released"
+
+
+async def test_a_dead_letter_queue_that_refuses_the_copy_does_not_keep_the_others_waiting() -> None:
+    world = World()
+    world.inbox.dead_letters_refused = "AccessDenied"
+    await world.dispatch(message(body="no event"), message(record(), number=2))
+    fate, reason = world.fate(1)
+    assert fate == "released"
+    assert "AccessDenied" in reason
+    assert world.fate(2) == ("acknowledged", "")
+
+
 async def test_a_clash_with_another_unique_key_is_not_taken_for_a_repeat() -> None:
     world = World()
     world.runs.taken_elsewhere.add("process")
@@ -218,6 +243,21 @@ async def test_an_event_that_airflow_cannot_make_a_run_of_does_not_keep_the_othe
     await world.dispatch(message(record(key="odd")), message(record(key="fine"), number=2))
     assert world.fate(1)[0] == "released"
     assert world.fate(2) == ("acknowledged", "")
+
+
+async def test_a_fault_of_ours_puts_its_message_off_and_lets_the_others_go_on() -> None:
+    world = World()
+    world.runs.broken_by = "odd"
+    await world.dispatch(message(record(key="odd")), message(record(key="fine"), number=2))
+    assert world.fate(1) == ("released", "unexpected ZeroDivisionError: odd")
+    assert world.fate(2) == ("acknowledged", "")
+
+
+async def test_a_fault_of_ours_ends_in_the_dead_letter_queue_after_its_attempts_and_its_age() -> None:
+    world = World()
+    world.runs.broken_by = "odd"
+    await world.dispatch(message(record(key="odd"), sent_at=NOW - 7 * 3600, receive_count=5))
+    assert world.fate()[0] == "dead-lettered"
 
 
 async def test_several_such_events_in_a_row_park_the_route() -> None:

@@ -76,9 +76,13 @@ class TestReleaseDelay:
         delays = [release_delay_seconds(count, None, 30.0) for count in range(1, 9)]
         assert delays == [30.0, 60.0, 120.0, 240.0, 480.0, 900.0, 900.0, 900.0]
 
-    def test_the_last_two_receives_are_put_off_for_hours(self) -> None:
-        delays = [release_delay_seconds(count, 5, 30.0) for count in range(1, 7)]
-        assert delays == [30.0, 60.0, 120.0, 39_600.0, 39_600.0, 39_600.0]
+    def test_few_receives_are_spread_over_eleven_hours_by_a_constant_factor(self) -> None:
+        delays = [round(release_delay_seconds(count, 5, 30.0)) for count in range(1, 7)]
+        assert delays == [30, 329, 3610, 39_600, 39_600, 39_600]
+
+    def test_many_receives_double_first_and_end_with_eleven_hours(self) -> None:
+        delays = [round(release_delay_seconds(count, 100, 30.0)) for count in (1, 2, 6, 20, 99)]
+        assert delays == [30, 60, 900, 900, 39_600]
 
     @given(st.integers(-1, 10**9), st.none() | st.integers(1, 1000), st.floats(0, 43_200))
     def test_stays_within_what_sqs_can_hide(self, count: int, most: int | None, first: float) -> None:
