@@ -1,0 +1,97 @@
+"""Plays a scenario on a whole Airflow and audits it.
+
+    python -m tests.system.faults --objects 1000 --seed 1
+    python -m tests.system.faults --scenario api-outage --objects 500 --minutes 10
+    python -m tests.system.faults --scenario api-freeze --objects 500 --minutes 10
+
+Progress goes to stderr; the last line of stdout is one JSON object. Exit status 0: the audit is clean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.system.faults import kills, outage, silence
+from tests.system.faults.plan import KINDS, draw
+from tests.system.faults.stage import DEFAULT, SHORT, Stage, set_up
+
+_KILLS = "triggerer,triggerer,worker,worker,scheduler"
+_PACKAGES = ("apache-airflow", "apache-airflow-providers-amazon", "aiobotocore", "ministack")
+
+
+def main() -> int:
+    """Play, audit, report."""
+    options = _options()
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+    say(f"scenario {options.scenario}, seed {options.seed}, {options.objects} objects")
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="s3events-faults-"))
+    try:
+        with set_up(folder, SHORT if options.short else DEFAULT, options.seed, say) as stage:
+            report = _play(stage, options)
+    finally:
+        if options.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    report["seconds"] = round(time.monotonic() - started, 1)
+    print(json.dumps(report, ensure_ascii=False))
+    return 0 if report["audit"]["clean"] else 1
+
+
+def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
+    report: dict[str, Any] = {"scenario": options.scenario, "seed": options.seed, "short": options.short}
+    if options.scenario == "kills":
+        report["faults"] = kills.play(stage, draw(options.objects, options.seed, options.kills))
+    else:
+        (wave,) = draw(options.objects, options.seed, [])
+        frozen = options.scenario == "api-freeze"
+        report["faults"] = [outage.play(stage, wave.objects, options.minutes * 60, frozen=frozen)]
+    report["drained"] = stage.wait_drained(options.patience * 60)
+    for fault in report["faults"]:
+        since = fault.get("back", fault["at"])
+        fault.update(silence.after(since, stage.feeder.manifest, stage.run_times()))
+    report["audit"] = stage.audit()
+    report |= {"repeated": stage.feeder.repeated, "left_to_lapse": stage.feeder.lapsed}
+    report["dispatcher_tries"] = stage.dispatcher()[2]
+    report["versions"] = {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+    report["cores"] = len(os.sched_getaffinity(0))
+    return report
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.system.faults", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--scenario", choices=["kills", "api-outage", "api-freeze"], default="kills")
+    parser.add_argument("--objects", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1, help="draws the plan; the same seed, the same plan")
+    parser.add_argument(
+        "--kills", type=_kinds, default=_kinds(_KILLS), help=f"of {', '.join(KINDS)}; default {_KILLS}"
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of an outage")
+    parser.add_argument("--patience", type=float, default=30.0, help="minutes to wait for the end")
+    parser.add_argument("--short", action="store_true", help="short time-outs: see SHORT in stage.py")
+    parser.add_argument("--folder", type=Path, help="work here and leave the logs; default: a temporary one")
+    return parser.parse_args()
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = [kind for kind in text.split(",") if kind]
+    if unknown := set(kinds) - set(KINDS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: name kinds of {', '.join(KINDS)}")
+    return kinds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

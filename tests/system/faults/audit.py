@@ -1,0 +1,110 @@
+"""Compares what was uploaded with what Airflow's database and the queues hold, and prints one JSON object.
+
+It imports nothing of the package that it judges: SQL, SQS and a manifest are all it knows.
+
+    python tests/system/faults/audit.py MANIFEST --database URL --endpoint URL --queue URL --dlq URL
+
+The manifest is ``{"dag_id", "bucket", "objects": [{"key", "version_id", "size", ...}, ...]}``. An object's
+runs are those with its bucket, key and version in ``conf["s3_event"]``. Exit status 0: one run for each,
+nothing else, and nothing in either queue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+#: Of the objects that went wrong, so many are named.
+_NAMED = 20
+
+
+def judge(manifest: Mapping[str, Any], confs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how many objects have no run, several, or a run with other metadata, and runs of no object."""
+    wanted = {(manifest["bucket"], one["key"], one["version_id"]): one for one in manifest["objects"]}
+    events = [conf.get("s3_event") or {} for conf in confs]
+    found = Counter((event.get("bucket"), event.get("key"), event.get("version_id")) for event in events)
+    wrong = [
+        event["key"]
+        for event in events
+        if (one := wanted.get((event.get("bucket"), event.get("key"), event.get("version_id")))) is not None
+        and event.get("size") != one["size"]
+    ]
+    lost = [key for _, key, version in wanted if not found[manifest["bucket"], key, version]]
+    twice = [key for (_, key, _), count in found.items() if count > 1]
+    return {
+        "objects": len(manifest["objects"]),
+        "distinct": len(wanted),
+        "runs": len(events),
+        "lost": len(lost),
+        "twice": len(twice),
+        "of_no_object": len(set(found) - set(wanted)),
+        "wrong_metadata": len(wrong),
+        "named": (lost + twice + wrong)[:_NAMED],
+    }
+
+
+def read_confs(database: str, dag_id: str) -> list[dict[str, Any]]:
+    """Return the conf of every run of a DAG."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT conf FROM dag_run WHERE dag_id = :dag"), {"dag": dag_id})
+        found = [row[0] or {} for row in rows]
+    engine.dispose()
+    return [json.loads(conf) if isinstance(conf, str) else conf for conf in found]
+
+
+def read_queue(endpoint: str, queue: str) -> dict[str, int]:
+    """Return the messages of a queue: visible, in flight, delayed."""
+    import boto3
+    from botocore.config import Config
+
+    sqs = boto3.client(
+        "sqs",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="audit",
+        aws_secret_access_key="audit",
+        config=Config(proxies={}),
+    )
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=list(_COUNTS))["Attributes"]
+    visible, in_flight, delayed = (int(found.get(name, 0)) for name in _COUNTS)
+    return {"visible": visible, "in_flight": in_flight, "delayed": delayed}
+
+
+def is_clean(result: Mapping[str, Any]) -> bool:
+    """One run for each object, with its metadata, and nothing else anywhere."""
+    faults = ("lost", "twice", "of_no_object", "wrong_metadata")
+    left = [*result["queue"].values(), *result["dlq"].values()]
+    return result["runs"] == result["objects"] and not any(result[name] for name in faults) and not any(left)
+
+
+def main() -> int:
+    """Audit, print, and say by the exit status whether all is well."""
+    parser = argparse.ArgumentParser(description="Compares a manifest with Airflow's runs and the queues.")
+    parser.add_argument("manifest", type=Path)
+    for name in ("--database", "--endpoint", "--queue", "--dlq"):
+        parser.add_argument(name, required=True)
+    options = parser.parse_args()
+    manifest = json.loads(options.manifest.read_text())
+    result = judge(manifest, read_confs(options.database, manifest["dag_id"]))
+    result["queue"] = read_queue(options.endpoint, options.queue)
+    result["dlq"] = read_queue(options.endpoint, options.dlq)
+    result["clean"] = is_clean(result)
+    print(json.dumps(result, ensure_ascii=False))
+    return 0 if result["clean"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

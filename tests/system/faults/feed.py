@@ -1,0 +1,96 @@
+"""Uploads and sends what the plan holds, some of it twice, and receives some of it as an outsider."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
+from airflow_s3events.testing import object_created_body
+from tests.system.faults.plan import PlannedObject
+
+#: Every so many objects the outsider comes by.
+_OUTSIDER_EVERY = 10
+_OUTSIDER_MESSAGES = 3
+#: Seconds for which the outsider hides what it takes: it walks away, and they lapse.
+_OUTSIDER_SECONDS = (3, 20)
+
+
+class Feeder:
+    """Fills the queue.
+
+    The copy of a message in AWS's form is sent with its delay. The copy of a real upload's message can only
+    be made of what S3 sent: the outsider, who receives and walks away, sends again what it got, until all the
+    copies that are owed have been sent.
+    """
+
+    def __init__(self, aws: EmbeddedAws, bucket: NotifyingBucket, dag_id: str, seed: int) -> None:
+        self._aws = aws
+        self._bucket = bucket
+        self._chance = random.Random(seed)
+        self._owed = 0
+        self._lock = threading.Lock()
+        self.manifest: dict[str, Any] = {"dag_id": dag_id, "bucket": bucket.bucket, "objects": []}
+        #: Messages sent twice, and receives whose visibility timeout was left to lapse.
+        self.repeated = 0
+        self.lapsed = 0
+
+    def feed(self, objects: Sequence[PlannedObject]) -> None:
+        """Upload or send each object; the outsider comes by every now and then."""
+        for one in objects:
+            if one.is_upload:
+                self._upload(one)
+            else:
+                self._send(one)
+            if len(self.manifest["objects"]) % _OUTSIDER_EVERY == 0:
+                self.walk_away()
+
+    def walk_away(self) -> None:
+        """Receive a few messages for a few seconds and do nothing about them; send copies that are owed."""
+        got = self._aws.sqs.receive_message(
+            QueueUrl=self._bucket.queue_url,
+            MaxNumberOfMessages=_OUTSIDER_MESSAGES,
+            VisibilityTimeout=self._chance.randint(*_OUTSIDER_SECONDS),
+        ).get("Messages", [])
+        self.lapsed += len(got)
+        for message in got[: self._owed]:
+            self._copy(message["Body"])
+            self._owed -= 1
+
+    def save(self, path: Path) -> None:
+        """Write the manifest of all that was sent."""
+        path.write_text(json.dumps(self.manifest))
+
+    def _upload(self, one: PlannedObject) -> None:
+        answer = self._aws.s3.put_object(Bucket=self._bucket.bucket, Key=one.key, Body=b"x" * one.size)
+        self._note(one, answer["VersionId"])
+        self._owed += one.copy_delay is not None
+
+    def _send(self, one: PlannedObject) -> None:
+        version_id = secrets.token_urlsafe(24)
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        body = object_created_body(
+            self._bucket.bucket, one.key, size=one.size, version_id=version_id, event_time=now
+        )
+        self._aws.sqs.send_message(QueueUrl=self._bucket.queue_url, MessageBody=body)
+        self._note(one, version_id)
+        if one.copy_delay is not None:
+            self._copy(body, one.copy_delay)
+
+    def _copy(self, body: str, delay_seconds: int = 0) -> None:
+        self._aws.sqs.send_message(
+            QueueUrl=self._bucket.queue_url, MessageBody=body, DelaySeconds=delay_seconds
+        )
+        self.repeated += 1
+
+    def _note(self, one: PlannedObject, version_id: str) -> None:
+        how = "upload" if one.is_upload else "send"
+        entry = {"key": one.key, "version_id": version_id, "size": one.size, "how": how, "at": time.time()}
+        self.manifest["objects"].append(entry)

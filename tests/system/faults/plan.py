@@ -1,0 +1,86 @@
+"""What is uploaded and what is killed when, drawn from a seed: the same seed draws the same plan."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: ``worker`` is the worker that runs the dispatcher; ``task`` only the dispatcher's own process in it.
+KINDS = ("triggerer", "worker", "scheduler", "task")
+#: Every so many messages one is sent twice.
+_REPEAT_EVERY = 10
+#: Every so many objects one is a new version of an object before it: another event, so another run.
+_OVERWRITE_EVERY = 15
+#: Keys that S3 encodes, that look like something else, or that a path would mangle.
+_NAMES = ("report.csv", "day 1/a+b.csv", "größe/€ 5.parquet", "a=1/b=2/..part", "100%25/[x].json", "x" * 300)
+_LONGEST_COPY_DELAY_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """One object event to come.
+
+    ``is_upload`` puts a real object; else a body in AWS's form goes straight to the queue. ``copy_delay`` is
+    None for a message that comes once, else the seconds after which its copy comes.
+    """
+
+    number: int
+    key: str
+    size: int
+    is_upload: bool
+    copy_delay: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A kill -9: of what, when ``share`` of its wave has runs, and for how long it stays away."""
+
+    kind: str
+    share: float
+    down_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Objects that come together, and the kill that meets them."""
+
+    objects: tuple[PlannedObject, ...]
+    kill: Kill | None
+
+
+def draw(objects: int, seed: int, kinds: Sequence[str]) -> list[Wave]:
+    """Return one wave for each kill, in an order drawn from ``seed``, and a last one without a kill."""
+    chance = random.Random(seed)
+    order = chance.sample(list(kinds), len(kinds))
+    planned = [_object(number, chance) for number in range(objects)]
+    planned = [_maybe_overwrite(one, planned, chance) for one in planned]
+    kills = [_kill(kind, chance) for kind in order]
+    cuts = [round(objects * wave / (len(kills) + 1)) for wave in range(len(kills) + 2)]
+    return [
+        Wave(tuple(planned[first:last]), kill)
+        for first, last, kill in zip(cuts, cuts[1:], [*kills, None], strict=False)
+    ]
+
+
+def _object(number: int, chance: random.Random) -> PlannedObject:
+    return PlannedObject(
+        number=number,
+        key=f"in/{number:05}/{chance.choice(_NAMES)}",
+        size=chance.randrange(0, 2_000),
+        is_upload=number % 2 == 0,
+        copy_delay=chance.randrange(_LONGEST_COPY_DELAY_SECONDS) if number % _REPEAT_EVERY == 1 else None,
+    )
+
+
+def _maybe_overwrite(
+    one: PlannedObject, planned: Sequence[PlannedObject], chance: random.Random
+) -> PlannedObject:
+    if one.number % _OVERWRITE_EVERY != _OVERWRITE_EVERY - 1:
+        return one
+    key = planned[chance.randrange(max(0, one.number - 40), one.number)].key
+    return PlannedObject(one.number, key, one.size, one.is_upload, one.copy_delay)
+
+
+def _kill(kind: str, chance: random.Random) -> Kill:
+    return Kill(kind, share=round(chance.uniform(0.1, 0.5), 2), down_seconds=round(chance.uniform(2, 12), 1))

@@ -1,0 +1,188 @@
+"""The stage of every scenario: PostgreSQL, an embedded AWS, a whole Airflow, a dispatcher and its target."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
+from airflow_s3events.demo.cluster import Cluster
+from tests.system.faults.feed import Feeder
+from tests.system.postgres import Postgres
+
+DISPATCHER = "dispatcher"
+TARGET = "target"
+_DAGS = """
+from datetime import timedelta
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+
+from airflow_s3events import s3_event_dispatcher
+
+dispatcher = s3_event_dispatcher("dispatcher", sqs_queue=%(queue)r, routes="target", **%(arguments)s)
+
+with DAG("target", schedule=None, max_active_runs=100) as target:
+    EmptyOperator(task_id="done")
+"""
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Time-outs of Airflow and of the dispatcher; both empty are the defaults of both."""
+
+    airflow: Mapping[str, str] = field(default_factory=dict)
+    #: Python source of further arguments of ``s3_event_dispatcher``.
+    dispatcher: str = "{}"
+
+
+DEFAULT = Timeouts()
+#: For a run in continuous integration: what takes five minutes by default takes some twenty seconds.
+SHORT = Timeouts(
+    airflow={
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    },
+    dispatcher="dict(visibility_seconds=20, linger_seconds=3, retry_delay=timedelta(seconds=1))",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a scenario plays on; ``say`` writes its progress."""
+
+    cluster: Cluster
+    aws: EmbeddedAws
+    bucket: NotifyingBucket
+    database_url: str
+    feeder: Feeder
+    say: Callable[[str], None]
+
+    def run_times(self) -> list[tuple[float, str]]:
+        """When each run of the target was stored, in seconds since the epoch, in order; its version id."""
+        sql = """
+            SELECT EXTRACT(EPOCH FROM created_at), conf -> 's3_event' ->> 'version_id' FROM dag_run
+            WHERE dag_id = :dag ORDER BY created_at
+        """
+        return [(float(at), str(version_id)) for at, version_id in self._rows(sql, dag=TARGET)]
+
+    def has_run_since(self, at: float) -> bool:
+        """Whether a run of the target was stored after that moment."""
+        sql = "SELECT max(EXTRACT(EPOCH FROM created_at)) FROM dag_run WHERE dag_id = :dag"
+        latest = self._rows(sql, dag=TARGET)[0][0]
+        return latest is not None and float(latest) > at
+
+    def run_count(self) -> int:
+        """Runs of the target so far."""
+        return int(self._rows("SELECT count(*) FROM dag_run WHERE dag_id = :dag", dag=TARGET)[0][0])
+
+    def dispatcher(self) -> tuple[str, int | None, int]:
+        """State, process id and number of tries of the dispatcher's latest task."""
+        sql = """
+            SELECT ti.state, ti.pid, ti.try_number FROM task_instance ti
+            JOIN dag_run run ON run.dag_id = ti.dag_id AND run.run_id = ti.run_id
+            WHERE ti.dag_id = :dag ORDER BY run.id DESC LIMIT 1
+        """
+        rows = self._rows(sql, dag=DISPATCHER)
+        return (str(rows[0][0]), rows[0][1], int(rows[0][2])) if rows else ("none", None, 0)
+
+    def counts(self) -> dict[str, int]:
+        """Messages of the queue: visible, in flight, delayed; and those in the dead letter queue."""
+        names = {
+            "ApproximateNumberOfMessages": "visible",
+            "ApproximateNumberOfMessagesNotVisible": "in_flight",
+            "ApproximateNumberOfMessagesDelayed": "delayed",
+        }
+        found = self.aws.sqs.get_queue_attributes(QueueUrl=self.bucket.queue_url, AttributeNames=list(names))[
+            "Attributes"
+        ]
+        dead, hidden = self.aws.counts(self.bucket.dlq_url)
+        return {short: int(found.get(name, 0)) for name, short in names.items()} | {"dlq": dead + hidden}
+
+    def wait(self, what: str, probe: Callable[[], Any], timeout_seconds: float) -> Any:
+        """Ask until the answer is true.
+
+        Raises:
+            TimeoutError: It did not become true.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not (answer := probe()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited {timeout_seconds:.0f} s for: {what}")
+            time.sleep(_POLL_SECONDS)
+        return answer
+
+    def wait_drained(self, timeout_seconds: float) -> bool:
+        """Wait until every object has a run and both queues are empty; False when time is up first."""
+        deadline = time.monotonic() + timeout_seconds
+        said = 0.0
+        while time.monotonic() < deadline:
+            counts = self.counts()
+            runs = self.run_count()
+            if runs >= len(self.feeder.manifest["objects"]) and not any(counts.values()):
+                return True
+            if time.monotonic() - said > 30:
+                self.say(f"{runs} runs; {counts}; dispatcher {self.dispatcher()[0]}")
+                said = time.monotonic()
+            time.sleep(0.5)
+        return False
+
+    def audit(self) -> dict[str, Any]:
+        """What ``audit.py``, in a process of its own, says."""
+        manifest = self.cluster.folder / "manifest.json"
+        self.feeder.save(manifest)
+        command = [sys.executable, str(Path(__file__).with_name("audit.py")), str(manifest)]
+        command += ["--database", self.database_url, "--endpoint", self.aws.endpoint_url]
+        command += ["--queue", self.bucket.queue_url, "--dlq", self.bucket.dlq_url]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def _rows(self, sql: str, **values: Any) -> list[Any]:
+        from sqlalchemy import text
+
+        with self._engine.connect() as connection:
+            return list(connection.execute(text(sql), values))
+
+    @cached_property
+    def _engine(self) -> Any:
+        from sqlalchemy import create_engine
+
+        return create_engine(self.database_url, pool_pre_ping=True)
+
+
+@contextmanager
+def set_up(folder: Path, timeouts: Timeouts, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
+    """Start everything; yield the stage when the dispatcher waits for messages.
+
+    Raises:
+        PostgresMissingError: There is no PostgreSQL on this machine.
+    """
+    with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
+        bucket = aws.notifying_bucket("landing", versioned=True)
+        dags = folder / "dags"
+        dags.mkdir(parents=True)
+        values = {"queue": bucket.queue_url, "arguments": timeouts.dispatcher}
+        (dags / "faults.py").write_text(_DAGS % values)
+        url = postgres.create_database("airflow")
+        environment = {"AIRFLOW_CONN_AWS_DEFAULT": aws.connection, **timeouts.airflow}
+        with Cluster(
+            folder / "airflow", dags_folder=dags, database_url=url, environment=environment
+        ) as cluster:
+            stage = Stage(cluster, aws, bucket, url, Feeder(aws, bucket, TARGET, seed), say)
+            cluster.wait_for_dag(TARGET)
+            stage.wait("the dispatcher to defer", lambda: stage.dispatcher()[0] == "deferred", 180)
+            say("the dispatcher waits for messages")
+            yield stage
