@@ -23,6 +23,7 @@ MARK = "S3EVENTS_PROCESS_MARK"
 #: Seconds that a component has to end by itself after SIGTERM.
 _GRACE_SECONDS = 8.0
 _POLL_SECONDS = 0.05
+_COLLECTED_IN_SECONDS = 2.0
 #: What the guardian reads when it is no longer needed.
 _DISMISSED = b"dismissed"
 
@@ -179,7 +180,14 @@ class Processes:
             self._kill_until_gone(f"{name}:")
 
     def _kill_until_gone(self, suffix: str) -> None:
-        while send_signal(pids_marked(f"{self.mark}:{suffix}"), signal.SIGKILL):
+        killed: set[int] = set()
+        while reached := send_signal(pids_marked(f"{self.mark}:{suffix}"), signal.SIGKILL):
+            killed.update(reached)
+            time.sleep(_POLL_SECONDS)
+            self._reap()
+        # Orphans stay in the process table until the system has collected them, in its own time.
+        deadline = time.monotonic() + _COLLECTED_IN_SECONDS
+        while send_signal(list(killed), 0) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
             self._reap()
 
