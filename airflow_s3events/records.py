@@ -35,7 +35,7 @@ _RECORD_MEMBERS = frozenset(
 _S3_MEMBERS = frozenset({"s3SchemaVersion", "configurationId", "bucket", "object", "get_object"})
 _BUCKET_MEMBERS = frozenset({"name", "ownerIdentity", "arn", "id"})
 _OBJECT_MEMBERS = frozenset({"key", "size", "eTag", "etag", "versionId", "sequencer", "urlDecodedKey"})
-_NEEDED = (("eventName",), ("s3", "bucket", "name"), ("s3", "object", "key"))
+_NEEDED = ("eventName", "s3.bucket.name", "s3.object.key")
 _LAMBDA_WRAPPERS = {
     "aws:sqs": "Lambda's form of an SQS message; the S3 event is its `body`",
     "aws:sns": "Lambda's form of an SNS message; the S3 event is its `Sns.Message`",
@@ -105,13 +105,13 @@ def _what_is_missing(record: Any) -> str:
     source = record.get("eventSource") or record.get("EventSource")
     if type(source) is str and not source.endswith(":s3"):
         return _LAMBDA_WRAPPERS.get(source) or f"eventSource {ascii(source)[:60]} is not S3"
-    for path in _NEEDED:
-        value: Any = record
-        for step in path:
-            value = value.get(step) if type(value) is dict else None
-        if value is None:
-            return f"no {'.'.join(path)}"
-    return "s3 is not as S3 sends it"  # pragma: no cover - kept so that a new way to fail has a reason, too
+    return "no " + next((path for path in _NEEDED if _at(record, path) is None), "object")
+
+
+def _at(value: Any, path: str) -> Any:
+    for step in path.split("."):
+        value = value.get(step) if type(value) is dict else None
+    return value
 
 
 def _record_extra(
