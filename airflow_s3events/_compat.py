@@ -32,6 +32,8 @@ __all__ = [
 
 #: Answers of the API server that are about the one request; every other error is about the server.
 _REFUSALS = frozenset({400, 404, 409, 422})
+#: What the channel raises when it has no form for something in a conf, before anything is sent.
+_UNSENDABLE = (NotImplementedError, OverflowError, TypeError, ValueError)
 #: Reasons of a refusal that hold for every run of the DAG; any other reason is this one run's.
 _DAG_REFUSALS = frozenset({"not_found", "import_errors", "denied_run_type"})
 
@@ -74,6 +76,8 @@ class SupervisorRuns:
         )
         try:
             return not isinstance(await self._ask(dag_id, request), ErrorResponse)
+        except _UNSENDABLE as error:
+            raise RunRefusedError(f"conf for a run of DAG {dag_id!r} cannot be sent: {error}") from error
         except OutageError as error:
             # Some refusals (a conf that the DAG's params reject) also come as a server error. A server that
             # answers the next question about the same DAG is not away: it is this run that it cannot make.

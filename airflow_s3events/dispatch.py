@@ -89,6 +89,9 @@ class Inbox(Protocol):
     def resume(self) -> None:
         """Receive again: the outage is over."""
 
+    def limit(self, count: int) -> None:
+        """Hold at most so many messages from now on, or its own most if that is less."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
@@ -170,12 +173,18 @@ class Dispatcher:
         Raises:
             OutageError: The inbox is stopping while Airflow is away.
         """
+        self._limit()
         async for batch in self.inbox.batches():
             await self.dispatch(batch)
             closed = await self._patiently(self.waiting)
             if closed is not None:
                 return closed
+            self._limit()
         return None
+
+    def _limit(self) -> None:
+        """Receive no more than can be started: what is received and given back is a receive nearer to the DLQ."""
+        self.inbox.limit(sum(gate.room for gate in self._gates.values()))
 
     async def dispatch(self, batch: Sequence[Message]) -> None:
         """Start every run that ``batch`` asks for, read the runs back, then settle the messages.
@@ -311,7 +320,7 @@ class Dispatcher:
                 await self.inbox.dead_letter(message, reason)
             except ConfigurationError as error:
                 # One message that cannot be put away must not keep all others waiting.
-                log.error("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
+                log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
                 why = str(error)
             else:
                 return

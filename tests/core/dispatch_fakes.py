@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError, RouteError, RunRefusedError
@@ -103,6 +103,14 @@ class FakeInbox:
 
     def resume(self) -> None:
         """Receiving goes on."""
+
+    def limit(self, count: int) -> None:
+        """Nothing is received here."""
+
+    async def batches(self) -> AsyncIterator[list[Message]]:
+        """Messages are handed to ``dispatch`` by the test."""
+        for batch in ():
+            yield batch
 
     def _settle(self, message: Message, fate: str, reason: str, delay_seconds: float) -> None:
         assert message.message_id not in self.fates, "a message is settled once"
