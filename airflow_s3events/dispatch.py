@@ -35,8 +35,6 @@ from airflow_s3events.settlement import (
 
 log = logging.getLogger(__name__)
 
-log = logging.getLogger(__name__)
-
 _T = TypeVar("_T")
 
 #: Run ids in one question whether they are stored: they travel in a URL of some 200 bytes each.
