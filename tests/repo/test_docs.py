@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from airflow_s3events.cli import main
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^ *```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
+COMMAND = re.compile(r"\bs3events (?P<command>[a-z]+)(?P<rest>[^\n|&;]*)")
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
 RUN_ELSEWHERE = {"python", "json", "sh"}
@@ -77,6 +80,21 @@ def test_json_blocks_are_json(page: list[Block]) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
     assert [str(b) for b in blocks(page) if b.language not in SHOWN_ONLY | RUN_ELSEWHERE] == []
+
+
+def commands_shown() -> list[Any]:
+    shown = (match for b in blocks(*PAGES) if b.language == "sh" for match in COMMAND.finditer(b.text))
+    return sorted({(match["command"], match["rest"]) for match in shown})
+
+
+@pytest.mark.parametrize(("command", "rest"), commands_shown())
+def test_every_s3events_command_and_option_that_is_shown_exists(
+    command: str, rest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert set(re.findall(r"--[a-z-]+", rest)) <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
 
 
 def test_shell_blocks_of_the_readme_are_the_two_commands_that_the_checks_run() -> None:
