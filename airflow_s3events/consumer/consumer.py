@@ -235,6 +235,14 @@ class Consumer:
         self._receiver.is_paused = self.stopping or self._failure is not None
         self._look_again()
 
+    def limit(self, count: int) -> None:
+        """Hold at most so many messages from now on (at least 1), or ``max_in_flight`` if that is less.
+
+        Nothing that is held is given back for it.
+        """
+        self._receiver.most_in_flight = max(1, min(count, self._settings.max_in_flight))
+        self._look_again()
+
     async def wait_out(self, outage: OutageError) -> None:
         """Pause, and return when it is time to try again what met ``outage``, or at a stop.
 
@@ -265,9 +273,6 @@ class Consumer:
             await self._handover.wait(self._next_moment())
         self._raise_failure()
         return None
-        batch = self._buffer.take()
-        self._receiver.receive_more()
-        return batch
 
     def _is_over(self) -> bool:
         if self.stopping or self._failure is not None or self._now() >= self._ends_at:

@@ -17,7 +17,7 @@ from airflow_s3events.messages import Message
 #: Most that one receive returns
 #: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html).
 _MOST_MESSAGES = 10
-#: A receive that came back empty well before its time is not repeated sooner than this: a queue that cannot
+#: After a receive that came back empty none starts sooner than this after its start: a queue that cannot
 #: long-poll is not hammered.
 _EMPTY_PAUSE_SECONDS = 1.0
 #: Message ids whose receive count is remembered, to tell our own receives from others'.
@@ -76,6 +76,8 @@ class Receiver:
         self._alarm: asyncio.TimerHandle | None = None
         self._not_before = float("-inf")
         self._is_quiet = True
+        #: No more than so many messages may be held.
+        self.most_in_flight = settings.max_in_flight
         #: No receive is started while True.
         self.is_paused = True
 
@@ -87,7 +89,7 @@ class Receiver:
     @property
     def is_full(self) -> bool:
         """Whether no further message may be held."""
-        held = len(self._in_flight) >= self._settings.max_in_flight
+        held = len(self._in_flight) >= self.most_in_flight
         return held or self._in_flight.size >= self._settings.max_in_flight_bytes
 
     def receive_more(self) -> None:
@@ -133,11 +135,11 @@ class Receiver:
         """How many messages to ask for; none rather than a few while a batch waits to be taken anyway."""
         coming = sum(self._polls.values())
         free = min(
-            self._settings.max_in_flight - len(self._in_flight),
+            self.most_in_flight - len(self._in_flight),
             self._prefetch - len(self._buffer),
         )
         room = min(_MOST_MESSAGES, free - coming)
-        enough = min(_MOST_MESSAGES, self._settings.max_in_flight)
+        enough = min(_MOST_MESSAGES, self.most_in_flight)
         if self.is_full or (room < enough and self._batch_waits()):
             return 0
         return room
@@ -163,8 +165,8 @@ class Receiver:
         else:
             self._breaker.succeeded()
             self._took(messages, max_messages)
-            if not messages and self._now() - started_at < min(wait_seconds, _EMPTY_PAUSE_SECONDS):
-                self._not_before = self._now() + _EMPTY_PAUSE_SECONDS
+            if not messages:
+                self._not_before = started_at + _EMPTY_PAUSE_SECONDS
 
     def _took(self, messages: list[Message], asked: int) -> None:
         self._is_quiet = len(messages) * 2 < asked
