@@ -74,6 +74,12 @@ def test_silence_is_the_longest_gap_until_what_waited_has_its_runs() -> None:
     }
 
 
+def test_silence_ends_at_the_next_fault() -> None:
+    objects = [{"version_id": name, "at": 10.0} for name in ("a", "b")]
+    found = silence.after(20.0, {"objects": objects}, [(25.0, "a"), (90.0, "b")], until=32.0)
+    assert (found["silence_seconds"], found["caught_up_seconds"]) == (7.0, 70.0)
+
+
 def test_what_never_got_a_run_is_never_caught_up() -> None:
     found = silence.after(20.0, {"objects": [{"version_id": "a", "at": 10.0}]}, [])
     assert found == {"waiting": 1, "caught_up_seconds": None, "silence_seconds": None}

@@ -59,9 +59,9 @@ def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
         frozen = options.scenario == "api-freeze"
         report["faults"] = [outage.play(stage, wave.objects, options.minutes * 60, frozen=frozen)]
     report["drained"] = stage.wait_drained(options.patience * 60)
-    for fault in report["faults"]:
-        since = fault.get("back", fault["at"])
-        fault.update(silence.after(since, stage.feeder.manifest, stage.run_times()))
+    since = [fault.get("back", fault["at"]) for fault in report["faults"]]
+    for fault, at, until in zip(report["faults"], since, [*since[1:], float("inf")], strict=True):
+        fault.update(silence.after(at, stage.feeder.manifest, stage.run_times(), until))
     report["audit"] = stage.audit()
     report |= {"repeated": stage.feeder.repeated, "left_to_lapse": stage.feeder.lapsed}
     report["dispatcher_tries"] = stage.dispatcher()[2]
