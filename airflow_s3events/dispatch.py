@@ -160,10 +160,15 @@ class Dispatcher:
     async def waiting(self) -> Closed | None:
         """Return why nothing can be started now (every DAG is paused or full), or None: ask before receiving.
 
+        Also tells the inbox how many messages there is room for, since what is received and given back is
+        one receive nearer to the dead letter queue.
+
         Raises:
             OutageError: Airflow did not answer.
         """
-        return await all_waiting(self._gates.values())
+        closed = await all_waiting(self._gates.values())
+        self.inbox.limit(sum(gate.room for gate in self._gates.values()))
+        return closed
 
     async def run(self) -> Closed | None:
         """Dispatch until the inbox ends or nothing can be started any more; return why, in that case.
@@ -171,18 +176,12 @@ class Dispatcher:
         Raises:
             OutageError: The inbox is stopping while Airflow is away.
         """
-        self._limit()
         async for batch in self.inbox.batches():
             await self.dispatch(batch)
             closed = await self._patiently(self.waiting)
             if closed is not None:
                 return closed
-            self._limit()
         return None
-
-    def _limit(self) -> None:
-        """Receive no more than can be started: what is received and given back is a receive nearer to the DLQ."""
-        self.inbox.limit(sum(gate.room for gate in self._gates.values()))
 
     async def dispatch(self, batch: Sequence[Message]) -> None:
         """Start every run that ``batch`` asks for, read the runs back, then settle the messages.

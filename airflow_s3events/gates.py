@@ -18,7 +18,7 @@ _REOPEN_SHARE = 0.9
 _FIRST_PARK_SECONDS = 30.0
 _LONGEST_PARK_SECONDS = 600.0
 #: Runs refused one after the other, none created between them, that make a fault of the DAG likelier than one
-#: of #: the events: each refusal can cost half a minute of Airflow's own retries.
+#: of the events: each refusal can cost half a minute of Airflow's own retries.
 _REFUSED_RUNS_IN_A_ROW = 3
 
 
@@ -70,6 +70,16 @@ class Gate:
         self._room = 0
         self._refusals = 0
         self._refused_runs = 0
+
+    @property
+    def room(self) -> int:
+        """How many runs the DAG may still take, as far as is known.
+
+        All of ``max_queued`` while it refuses, since its events must go on being received.
+        """
+        if self._closed is not None:
+            return self._max_queued if self._closed.refused else 0
+        return self._max_queued if self._ask_at == float("-inf") else max(0, self._room)
 
     async def check(self) -> Closed | None:
         """Return None while the DAG takes a run, else why not.

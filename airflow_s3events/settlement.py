@@ -96,7 +96,7 @@ def check_redrive(attributes: QueueAttributes) -> None:
 
 #: Seconds: the longest delay where the receives that are left set no other.
 _LONGEST_DELAY_SECONDS = 900.0
-#: Seconds: the delay before the last receive that the redrive policy allows; SQS hides a message 12 h at most.
+#: Seconds: the delay before the last receive that the redrive policy allows; SQS hides nothing beyond 12 h.
 _LAST_DELAY_SECONDS = 11 * 3600.0
 
 

@@ -109,7 +109,8 @@ class FakeInbox:
 
     async def batches(self) -> AsyncIterator[list[Message]]:
         """Messages are handed to ``dispatch`` by the test."""
-        for batch in ():
+        nothing: list[list[Message]] = []
+        for batch in nothing:
             yield batch
 
     def _settle(self, message: Message, fate: str, reason: str, delay_seconds: float) -> None:
