@@ -40,7 +40,8 @@ def main() -> int:
     say(f"scenario {options.scenario}, seed {options.seed}, {options.objects} objects")
     folder = options.folder or Path(tempfile.mkdtemp(prefix="s3events-faults-"))
     try:
-        with set_up(folder, SHORT if options.short else DEFAULT, options.seed, say) as stage:
+        timeouts = SHORT if options.short else DEFAULT
+        with set_up(folder, timeouts, seed=options.seed, parallel=options.parallel, say=say) as stage:
             report = _play(stage, options)
     finally:
         if options.folder is None:
@@ -52,6 +53,7 @@ def main() -> int:
 
 def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"scenario": options.scenario, "seed": options.seed, "short": options.short}
+    report["parallel"] = options.parallel
     if options.scenario == "kills":
         report["faults"] = kills.play(stage, draw(options.objects, options.seed, options.kills))
     else:
@@ -79,6 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--kills", type=_kinds, default=_kinds(_KILLS), help=f"of {', '.join(KINDS)}; default {_KILLS}"
     )
+    parser.add_argument("--parallel", type=int, default=1, help="dispatchers side by side")
     parser.add_argument("--minutes", type=float, default=10.0, help="length of an outage")
     parser.add_argument("--patience", type=float, default=30.0, help="minutes to wait for the end")
     parser.add_argument("--short", action="store_true", help="short time-outs: see SHORT in stage.py")

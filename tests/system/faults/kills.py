@@ -69,12 +69,16 @@ def _moment(stage: Stage, kill: Kill, wanted: int) -> dict[str, Any] | None:
 def _strike(stage: Stage, kill: Kill, moment: dict[str, Any]) -> dict[str, Any]:
     pid = moment.pop("pid")
     at = time.time()
-    if kill.kind in {"worker", "task"}:
-        reached = send_signal(_dispatcher_pids(stage, pid, with_worker=kill.kind == "worker"), signal.SIGKILL)
-    else:
-        reached = stage.cluster.kill(kill.kind)
-    stage.say(f"kill -9 of the {kill.kind}, {len(reached)} processes, away {kill.down_seconds} s; {moment}")
     if kill.kind in stage.cluster.components:
+        reached = stage.cluster.kill(kill.kind)
+    else:
+        signum = signal.SIGSTOP if kill.kind == "freeze" else signal.SIGKILL
+        reached = send_signal(_dispatcher_pids(stage, pid, with_worker=kill.kind == "worker"), signum)
+    stage.say(f"{kill.kind}: {len(reached)} processes; {moment}")
+    if kill.kind == "freeze":
+        time.sleep(stage.timeouts.freeze_seconds)
+        send_signal(reached, signal.SIGCONT)
+    elif kill.kind in stage.cluster.components:
         # As an operator or systemd would: what is left of it ends, then it starts anew.
         time.sleep(kill.down_seconds)
         stage.cluster.restart(kill.kind)

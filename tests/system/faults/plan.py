@@ -6,8 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: ``worker`` is the worker that runs the dispatcher; ``task`` only the dispatcher's own process in it.
-KINDS = ("triggerer", "worker", "scheduler", "task")
+#: ``worker`` is the worker that runs the dispatcher; ``task`` only the dispatcher's own process in it;
+#: ``freeze`` stops that process (SIGSTOP) until its messages have lapsed, then lets it go on.
+KINDS = ("triggerer", "worker", "scheduler", "task", "freeze")
 #: Every so many messages one is sent twice.
 _REPEAT_EVERY = 10
 #: Every so many objects one is a new version of an object before it: another event, so another run.
@@ -34,7 +35,7 @@ class PlannedObject:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A kill -9: of what, when ``share`` of its wave has runs, and for how long it stays away."""
+    """A kill -9: of what, when ``share`` of its wave has runs, and for how long a component stays away."""
 
     kind: str
     share: float

@@ -28,7 +28,9 @@ from airflow.sdk import DAG
 
 from airflow_s3events import s3_event_dispatcher
 
-dispatcher = s3_event_dispatcher("dispatcher", sqs_queue=%(queue)r, routes="target", **%(arguments)s)
+dispatcher = s3_event_dispatcher(
+    "dispatcher", sqs_queue=%(queue)r, routes="target", parallel=%(parallel)d, **%(arguments)s
+)
 
 with DAG("target", schedule=None, max_active_runs=100) as target:
     EmptyOperator(task_id="done")
@@ -43,6 +45,8 @@ class Timeouts:
     airflow: Mapping[str, str] = field(default_factory=dict)
     #: Python source of further arguments of ``s3_event_dispatcher``.
     dispatcher: str = "{}"
+    #: Longer than the dispatcher's visibility timeout.
+    freeze_seconds: float = 320.0
 
 
 DEFAULT = Timeouts()
@@ -56,6 +60,7 @@ SHORT = Timeouts(
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     },
     dispatcher="dict(visibility_seconds=20, linger_seconds=3, retry_delay=timedelta(seconds=1))",
+    freeze_seconds=30.0,
 )
 
 
@@ -68,6 +73,7 @@ class Stage:
     bucket: NotifyingBucket
     database_url: str
     feeder: Feeder
+    timeouts: Timeouts
     say: Callable[[str], None]
 
     def run_times(self) -> list[tuple[float, str]]:
@@ -89,11 +95,11 @@ class Stage:
         return int(self._rows("SELECT count(*) FROM dag_run WHERE dag_id = :dag", dag=TARGET)[0][0])
 
     def dispatcher(self) -> tuple[str, int | None, int]:
-        """State, process id and number of tries of the dispatcher's latest task."""
+        """State, process id and tries of the dispatcher's latest task; of a running one first."""
         sql = """
             SELECT ti.state, ti.pid, ti.try_number FROM task_instance ti
             JOIN dag_run run ON run.dag_id = ti.dag_id AND run.run_id = ti.run_id
-            WHERE ti.dag_id = :dag ORDER BY run.id DESC LIMIT 1
+            WHERE ti.dag_id = :dag ORDER BY run.id DESC, (ti.state = 'running') DESC NULLS LAST LIMIT 1
         """
         rows = self._rows(sql, dag=DISPATCHER)
         return (str(rows[0][0]), rows[0][1], int(rows[0][2])) if rows else ("none", None, 0)
@@ -164,7 +170,9 @@ class Stage:
 
 
 @contextmanager
-def set_up(folder: Path, timeouts: Timeouts, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
+def set_up(
+    folder: Path, timeouts: Timeouts, *, seed: int, parallel: int, say: Callable[[str], None]
+) -> Iterator[Stage]:
     """Start everything; yield the stage when the dispatcher waits for messages.
 
     Raises:
@@ -174,14 +182,13 @@ def set_up(folder: Path, timeouts: Timeouts, seed: int, say: Callable[[str], Non
         bucket = aws.notifying_bucket("landing", versioned=True)
         dags = folder / "dags"
         dags.mkdir(parents=True)
-        values = {"queue": bucket.queue_url, "arguments": timeouts.dispatcher}
+        values = {"queue": bucket.queue_url, "arguments": timeouts.dispatcher, "parallel": parallel}
         (dags / "faults.py").write_text(_DAGS % values)
         url = postgres.create_database("airflow")
         environment = {"AIRFLOW_CONN_AWS_DEFAULT": aws.connection, **timeouts.airflow}
-        with Cluster(
-            folder / "airflow", dags_folder=dags, database_url=url, environment=environment
-        ) as cluster:
-            stage = Stage(cluster, aws, bucket, url, Feeder(aws, bucket, TARGET, seed), say)
+        cluster = Cluster(folder / "airflow", dags_folder=dags, database_url=url, environment=environment)
+        with cluster:
+            stage = Stage(cluster, aws, bucket, url, Feeder(aws, bucket, TARGET, seed), timeouts, say)
             cluster.wait_for_dag(TARGET)
             stage.wait("the dispatcher to defer", lambda: stage.dispatcher()[0] == "deferred", 180)
             say("the dispatcher waits for messages")
