@@ -32,10 +32,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "decode",
         help="the body of a message in, one JSON object event a line out",
-        description="Read the body of one SQS message and print each object event in it as a line of JSON, with"
-        " the event id and run id that it would get. Notes go to stderr. Exit status: 0, also for a test event or"
-        " an empty list, which print no line; 2 when the body is not an S3 event; 3 when only some of its records"
-        " are bad.",
+        description="Read the body of one SQS message and print each object event in it as a line of JSON,"
+        " with the event id and run id that it would get. Notes go to stderr. Exit status: 0, also for a test"
+        " event or an empty list, which print no line; 2 when the body is not an S3 event; 3 when only some"
+        " of its records are bad.",
     )
     parser.add_argument(
         "file", nargs="?", default="-", metavar="FILE", help="the body; - or nothing is stdin"

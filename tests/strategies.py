@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_s3events.events import ObjectEvent
 
-#: Any text that UTF-8 can hold: S3 forbids no character, so `..`, slashes and control characters are keys, too.
+#: Any text that UTF-8 can hold: S3 forbids no character, so dots, slashes and controls make keys, too.
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 _awkward = st.lists(
     st.sampled_from(["..", "/", "./", "\x00", "\x1f", "+", "%2F", " ", "ü", "a", "manual__", "-"]),
