@@ -45,16 +45,13 @@ class EmbeddedAws:
             aws.sqs.receive_message(QueueUrl=landing.queue_url)
 
     It is ministack, with notification bodies in AWS's form: ``aws_server`` says why. Any credentials do.
-    ``processes`` may be shared with a ``Cluster``, so that one guardian watches over all.
     """
 
     folder: Path
-    processes: Processes = field(default=None)  # type: ignore[assignment]
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
-        if self.processes is None:
-            self.processes = Processes(self.folder)
+        self._processes = Processes(self.folder)
 
     @property
     def endpoint_url(self) -> str:
@@ -101,7 +98,7 @@ class EmbeddedAws:
                 "the embedded AWS needs ministack: pip install 'airflow-provider-s3events[demo]'"
             )
         command = [sys.executable, "-m", "airflow_s3events.demo.aws_server", str(self.port)]
-        self.processes.start(_NAME, command, os.environ)
+        self._processes.start(_NAME, command, os.environ)
 
     def wait_up(self, timeout_seconds: float = _UP_IN_SECONDS) -> None:
         """Wait until it answers.
@@ -110,14 +107,13 @@ class EmbeddedAws:
         """
         deadline = time.monotonic() + timeout_seconds
         while not self._answers():
-            if self.processes.exit_status(_NAME) is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the embedded AWS did not start\n{self.processes.log_tail(_NAME)}")
+            if self._processes.exit_status(_NAME) is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the embedded AWS did not start\n{self._processes.log_tail(_NAME)}")
             time.sleep(0.05)
 
     def stop(self) -> None:
         """End the server; all buckets and queues are gone."""
-        if _NAME in self.processes.names():
-            self.processes.stop(_NAME)
+        self._processes.stop_all()
 
     def notifying_bucket(
         self,

@@ -189,7 +189,7 @@ class Cluster:
         return self.kill(component, signal.SIGCONT)
 
     def stop(self, grace_seconds: float = 2.0) -> None:
-        """End every process, those of a shared ``processes`` too. Safe to call twice; leaves the folder.
+        """End every process. Safe to call twice; leaves the folder.
 
         ``grace_seconds``: how long components have to end by themselves. Nothing here outlives them, so it
         is short: the scheduler would wait for its tasks.

@@ -148,7 +148,7 @@ def _undisturbed() -> Iterator[None]:
 def _stage(say: _Speech) -> Iterator[tuple[EmbeddedAws, Cluster]]:
     """AWS and Airflow, started, in a folder that goes with them."""
     folder = Path(tempfile.gettempdir()) / f"s3events-demo-{secrets.token_hex(4)}"
-    aws = EmbeddedAws(folder / "airflow" / "components")
+    aws = EmbeddedAws(folder / "aws")
     airflow = Cluster(
         folder / "airflow",
         dags_folder=folder / "dags",
@@ -156,7 +156,6 @@ def _stage(say: _Speech) -> Iterator[tuple[EmbeddedAws, Cluster]]:
         remove_folder=folder,
         parallelism=4,
     )
-    aws.processes = airflow.processes
     try:
         folder.mkdir(mode=0o700)
         say(f"Starting Airflow and an embedded AWS in {folder}")
@@ -168,6 +167,7 @@ def _stage(say: _Speech) -> Iterator[tuple[EmbeddedAws, Cluster]]:
         with _undisturbed():
             say("Stopping")
             airflow.stop(grace_seconds=0)
+            aws.stop()
             shutil.rmtree(folder, ignore_errors=True)
 
 

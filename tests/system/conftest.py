@@ -41,6 +41,8 @@ from tests.system.postgres import Postgres, PostgresMissingError
 T = TypeVar("T")
 AddDags = Callable[[str], list[str]]
 
+_without_postgres: list[str] = []
+
 
 class Eventually(Protocol):
     """Asks until the answer is true."""
@@ -54,6 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so where the tests could not run as on a user's PostgreSQL."""
+    for reason in _without_postgres:
+        terminalreporter.write_line(f"Airflow of the system tests ran on SQLite: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +83,7 @@ def database_url() -> Iterator[str | None]:
     except PostgresMissingError as missing:
         if wanted is not None:
             pytest.fail(f"S3EVENTS_TEST_DATABASE asks for PostgreSQL, but {missing}")
+        _without_postgres.append(str(missing))
         postgres = None
     if postgres is None:
         yield None
