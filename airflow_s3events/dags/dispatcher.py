@@ -62,15 +62,19 @@ def s3_event_dispatcher(
         **operator_arguments: Further arguments of ``S3EventDispatchOperator`` and of any operator.
 
     Raises:
-        ConfigurationError: ``parallel`` is less than 1.
+        ConfigurationError: ``parallel`` is less than 1, or a setting of the operator cannot work. Airflow shows
+            it as an import error of the DAG file, before anything has run.
     """
-    if parallel < 1:
-        raise ConfigurationError(f"parallel={parallel!r}: set parallel to 1 or more")
+    if type(parallel) is not int or parallel < 1:
+        raise ConfigurationError(f"parallel={parallel!r}: give a whole number from 1")
     arguments = {**_TASK_DEFAULTS, **operator_arguments, **({} if pool is None else {"pool": pool})}
     dag = DAG(dag_id=dag_id, **{**_dag_defaults(), **(dag_arguments or {})})
     for number in range(1, parallel + 1):
         task_id = "dispatch" if parallel == 1 else f"dispatch_{number}"
-        S3EventDispatchOperator(task_id=task_id, sqs_queue=sqs_queue, routes=routes, dag=dag, **arguments)
+        operator = S3EventDispatchOperator(
+            task_id=task_id, sqs_queue=sqs_queue, routes=routes, dag=dag, **arguments
+        )
+        operator.check_settings()
     return dag
 
 

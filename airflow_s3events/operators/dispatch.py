@@ -14,7 +14,7 @@ from airflow_s3events.settlement import check_redrive
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 if TYPE_CHECKING:
-    from airflow_s3events.consumer import Consumer
+    from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.dispatch import Dispatcher
     from airflow_s3events.gates import Closed
     from airflow_s3events.hooks.s3_events import S3EventsHook
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 _BATCH_COUNT = 50
 #: Seconds that a stop waits for receives: Airflow gives a task 5 s between SIGTERM and SIGKILL.
 _STOP_SECONDS = 2.0
+#: Settings and their least values. A shorter life would start one run of the dispatcher DAG after the other.
+_LEAST = {
+    "linger_seconds": 0,
+    "life_seconds": 60,
+    "give_up_seconds": 0,
+    "visibility_seconds": 10,
+    "max_in_flight": 1,
+}
 
 
 class S3EventDispatchOperator(BaseOperator):
@@ -95,9 +103,29 @@ class S3EventDispatchOperator(BaseOperator):
         self.verify = verify
         self.botocore_config = botocore_config
         self._consumer: Consumer | None = None
+        self._is_killed = False
+
+    def check_settings(self) -> None:
+        """Look at every setting that needs neither Airflow nor AWS to be judged.
+
+        Raises:
+            ConfigurationError: One of them cannot work; names it and says what to put there.
+        """
+        from airflow_s3events.routing import Routes
+
+        Routes.of(self.routes)
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+                raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
+        before = self.ignore_before
+        if before is not None and (not isinstance(before, datetime) or before.utcoffset() is None):
+            raise ConfigurationError(f"ignore_before={before!r}: give a datetime with a time zone")
+        self._consumer_settings(self.life_seconds)
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow passes it
         """Start what waits in the queue, then defer; see the class."""
+        self.check_settings()
         self._work_and_defer(time.time() + self.life_seconds)
 
     def resume(self, context: Context, event: Mapping[str, Any], until: float) -> None:  # noqa: ARG002
@@ -107,6 +135,7 @@ class S3EventDispatchOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop receiving, settle what is decided, release the rest: Airflow sends SIGTERM before SIGKILL."""
+        self._is_killed = True
         if self._consumer is not None:
             self._consumer.stop()
 
@@ -174,17 +203,25 @@ class S3EventDispatchOperator(BaseOperator):
         return None
 
     def _make_consumer(self, queue: SqsQueue, dead_letters: SqsQueue | None, until: float) -> Consumer:
-        from airflow_s3events.consumer import Consumer, ConsumerSettings
+        from airflow_s3events.consumer import Consumer
 
-        settings = ConsumerSettings(
+        settings = self._consumer_settings(max(0.0, until - time.time()))
+        consumer = Consumer(queue, settings, dead_letters=dead_letters)
+        if self._is_killed:
+            consumer.stop()
+        return consumer
+
+    def _consumer_settings(self, life_seconds: float) -> ConsumerSettings:
+        from airflow_s3events.consumer import ConsumerSettings
+
+        return ConsumerSettings(
             visibility_seconds=self.visibility_seconds,
             max_in_flight=self.max_in_flight,
             batch_count=min(_BATCH_COUNT, self.max_in_flight),
             idle_seconds=self.linger_seconds,
-            life_seconds=max(0.0, until - time.time()),
+            life_seconds=life_seconds,
             stop_seconds=_STOP_SECONDS,
         )
-        return Consumer(queue, settings, dead_letters=dead_letters)
 
     def _make_dispatcher(
         self, consumer: Consumer, attributes: QueueAttributes, *, has_dead_letters: bool

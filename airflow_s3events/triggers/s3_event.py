@@ -6,24 +6,34 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseTrigger, TriggerEvent
 from airflow_s3events.exceptions import OutageError
 
+if TYPE_CHECKING:
+    from airflow_s3events.consumer.queue import Queue
+
 #: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
 _VERSION = 1
+#: Seconds between two looks at the counts of a queue that must not be received from.
+_COUNT_SECONDS = 2.0
 #: Seconds of one long poll: SQS's longest, 180 receives an hour on an idle queue.
 _WAIT_SECONDS = 20
 _LONGEST_PAUSE_SECONDS = 60.0
+_MOST_DOUBLINGS = 6
 
 
 class S3EventTrigger(BaseTrigger):
     """Long-polls a queue and fires when a message is there: a wake-up, and nothing else.
 
     The message is received with a visibility timeout of zero, so it is never held and nothing has to be given
-    back: whatever kills the triggerer costs nothing. The event says only why it fired; Airflow logs and
-    stores trigger events, so neither body nor receipt handle may be in one.
+    back: whatever kills the triggerer costs nothing but that receive. While messages are in flight, some of
+    them may be put off (their DAG is missing, say), and each receive would bring those nearer to the dead
+    letter queue: then it looks at the queue's counts every two seconds instead
+    (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html; SQS
+    calls them approximate). The event says only why it fired; Airflow logs and stores trigger events, so
+    neither body nor receipt handle may be in one.
 
     Args:
         sqs_queue: URL, ARN or name of the queue.
@@ -81,10 +91,12 @@ class S3EventTrigger(BaseTrigger):
             return "recheck"
         outages = 0
         while time.time() < self.until:
+            asked_at = time.monotonic()
             try:
                 return await self._poll()
             except OutageError as outage:
-                outages += 1
+                is_new = time.monotonic() - asked_at > _LONGEST_PAUSE_SECONDS
+                outages = 1 if is_new else min(outages + 1, _MOST_DOUBLINGS)
                 seconds = min(2.0**outages, _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
                 self.log.warning("The queue is out of reach; asking again in %.0f s: %s", seconds, outage)
                 await asyncio.sleep(seconds)
@@ -104,7 +116,17 @@ class S3EventTrigger(BaseTrigger):
         async with hook.open_client() as client:
             queue = await hook.queue(client, self.sqs_queue)
             while (left := self.until - time.time()) > 0:
-                wait = max(1, min(_WAIT_SECONDS, int(left)))
-                if await queue.receive(max_messages=1, wait_seconds=wait, visibility_seconds=0):
+                if await _has_messages(queue, left):
                     return "messages"
         return "deadline"
+
+
+async def _has_messages(queue: Queue, left_seconds: float) -> bool:
+    """Ask once, for as long as one long poll takes at most."""
+    counts = await queue.describe()
+    if counts.in_flight and not counts.waiting:
+        await asyncio.sleep(min(_COUNT_SECONDS, left_seconds))
+    if counts.in_flight:
+        return counts.waiting > 0
+    wait = max(1, min(_WAIT_SECONDS, int(left_seconds)))
+    return bool(await queue.receive(max_messages=1, wait_seconds=wait, visibility_seconds=0))
