@@ -14,6 +14,7 @@ from types import TracebackType
 from airflow_s3events.consumer.breaker import Breaker
 from airflow_s3events.consumer.buffer import Buffer
 from airflow_s3events.consumer.dead_letters import dead_letter_attributes
+from airflow_s3events.consumer.ending import Ending
 from airflow_s3events.consumer.heartbeat import Heartbeat
 from airflow_s3events.consumer.in_flight import MAX_VISIBILITY_SECONDS, SAFETY_SECONDS, Held, InFlight
 from airflow_s3events.consumer.queue import Queue
@@ -80,6 +81,7 @@ class Consumer:
         receiving, settling, extending, self._sending = (Breaker(name, random) for name in names)
         self._caller = Breaker("Airflow", random, most_seconds=_CALLER_WAIT_SECONDS)
         self._breakers = (receiving, settling, extending, self._sending, self._caller)
+        self._ending = Ending(settings.idle_seconds, settings.life_seconds, settings.wait_seconds)
         visibility = asyncio.Lock()
         self._settler = Settler(
             queue,
@@ -117,11 +119,6 @@ class Consumer:
         self._halt = Wake()
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ends_at = float("inf")
-        #: Since when the caller waits without a message; None while it works.
-        self._idle_since: float | None = None
-        #: Whether a receive has ended since then.
-        self._has_asked = False
         self._failure: BaseException | None = None
         self._failure_raised = False
         #: True once ``stop`` was called: no further batch comes.
@@ -129,8 +126,7 @@ class Consumer:
 
     async def __aenter__(self) -> Consumer:
         self._loop = asyncio.get_running_loop()
-        if self._settings.life_seconds is not None:
-            self._ends_at = self._loop.time() + self._settings.life_seconds
+        self._ending.open(self._now())
         self._tasks = [asyncio.ensure_future(part.run()) for part in (self._heartbeat, self._settler)]
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
@@ -261,11 +257,10 @@ class Consumer:
         return asyncio.get_running_loop().time()
 
     async def _next_batch(self) -> list[Message] | None:
-        self._idle_since = self._now()
-        self._has_asked = False
+        self._ending.caller_waits(self._now())
         while not self._is_over():
             if self._batch_is_ready():
-                self._idle_since = None
+                self._ending.caller_works()
                 batch = self._buffer.take()
                 self._receiver.receive_more()
                 return batch
@@ -275,12 +270,10 @@ class Consumer:
         return None
 
     def _is_over(self) -> bool:
-        if self.stopping or self._failure is not None or self._now() >= self._ends_at:
+        if self.stopping or self._failure is not None or self._now() >= self._ending.ends_at:
             return True
-        idle_until = self._idle_until()
         is_busy = len(self._buffer) or self._settler.pending or self._receiver.is_polling
-        may_end = self._has_asked and not is_busy and not self._receiver.is_paused
-        return may_end and idle_until is not None and self._now() >= idle_until
+        return self._ending.is_idle(self._now()) and not is_busy and not self._receiver.is_paused
 
     def _batch_is_ready(self) -> bool:
         """A batch that may not grow is as good as complete."""
@@ -289,42 +282,20 @@ class Consumer:
 
     def _next_moment(self) -> float | None:
         """When ``_next_batch`` has to look again if nothing happens."""
-        moments = (self._buffer.ready_at(), self._idle_until(), self._ends_at)
-        coming = [moment for moment in moments if moment is not None and moment > self._now()]
+        moments = (self._buffer.ready_at() or 0.0, self._ending.idle_until, self._ending.ends_at)
+        coming = [moment for moment in moments if moment > self._now()]
         first = min(coming, default=float("inf"))
         return None if first == float("inf") else first
 
-    def _idle_until(self) -> float | None:
-        if self._settings.idle_seconds is None or self._idle_since is None:
-            return None
-        return self._idle_since + self._settings.idle_seconds
-
     def _wait_seconds(self) -> int | None:
-        """How long a receive that starts now may wait: it ends with the idle time and with our life.
-
-        While the caller works the idle time has not begun, so a receive of that length cannot outlast it.
-        """
-        left = self._ends_at - self._now()
-        if left <= 0:
-            return None
-        if self._settings.idle_seconds is not None:
-            idle_until = self._idle_until()
-            if idle_until is None or len(self._buffer):
-                left = min(left, self._settings.idle_seconds)
-            elif self._has_asked and idle_until <= self._now():
-                return None
-            else:
-                left = min(left, idle_until - self._now())
-        # SQS takes whole seconds; a hundredth more is not worth another one.
-        return int(min(self._settings.wait_seconds, max(1, ceil(min(left, 60.0) - 0.01))))
+        return self._ending.wait_seconds(self._now(), is_batching=len(self._buffer) > 0)
 
     def _received(self) -> None:
         self._heartbeat.ring()
-        if self._idle_since is not None:
-            self._idle_since = self._now()
+        self._ending.message_came(self._now())
 
     def _receive_ended(self) -> None:
-        self._has_asked = True
+        self._ending.receive_ended()
         self._handover.ring()
 
     def _lapsed(self, held: Held) -> None:

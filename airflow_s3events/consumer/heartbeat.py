@@ -91,7 +91,7 @@ class Heartbeat:
         self._counts["extend_calls"] += 1
         sent = [(held.message, seconds) for held, seconds in entries]
         try:
-            refused = {id(message) for message in await self._queue.change_visibility(sent)}
+            failed = await self._queue.change_visibility(sent)
         except OutageError as outage:
             self._breaker.failed(outage, self._now())
             self._postpone(held for held, _ in entries)
@@ -100,10 +100,11 @@ class Heartbeat:
             self._on_error(error)
             self._postpone(held for held, _ in entries)
             return
+        refused = set(map(id, failed))
         for (held, seconds), (message, _) in zip(entries, sent, strict=True):
             if id(message) in refused:
                 self._expire(held, self._now())
-            elif held.message is message:
+            else:
                 self._in_flight.extended(held, seconds, now)
 
     def _postpone(self, entries: Iterable[Held]) -> None:

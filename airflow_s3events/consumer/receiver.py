@@ -159,9 +159,6 @@ class Receiver:
             )
         except OutageError as outage:
             self._breaker.failed(outage, self._now())
-        except Exception as error:
-            self.is_paused = True
-            self._on_error(error)
         else:
             self._breaker.succeeded()
             self._took(messages, max_messages)
@@ -190,5 +187,8 @@ class Receiver:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._polls[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.is_paused = True
+            self._on_error(error)
         self._on_ended()
         self.receive_more()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -81,16 +81,15 @@ def _session() -> AioSession:
 
 @pytest.fixture
 def make_queue(kind: str, sqs_client: Any) -> MakeQueue:
-    makers: dict[str, Callable[..., Awaitable[Queue]]] = {"memory": _make_in_memory}
-
     async def make(*, dead_letters: Queue | None = None, max_receive_count: int | None = None) -> Queue:
-        make_one = makers.get(kind, _make_on_emulator)
-        return await make_one(sqs_client, dead_letters, max_receive_count)
+        if kind == "memory":
+            return _make_in_memory(dead_letters, max_receive_count)
+        return await _make_on_emulator(sqs_client, dead_letters, max_receive_count)
 
     return make
 
 
-async def _make_in_memory(_: Any, dead_letters: Any, max_receive_count: int | None) -> Queue:
+def _make_in_memory(dead_letters: Any, max_receive_count: int | None) -> Queue:
     return InMemoryQueue(
         f"q-{uuid4()}", dead_letters=dead_letters, max_receive_count=max_receive_count, visibility_seconds=30
     )
