@@ -155,7 +155,7 @@ class EmbeddedAws:
         import boto3
         from botocore.config import Config
 
-        return boto3.client(  # type: ignore[call-overload]
+        return boto3.client(
             service,
             endpoint_url=self.endpoint_url,
             region_name=REGION,
