@@ -62,8 +62,8 @@ def s3_event_dispatcher(
         **operator_arguments: Further arguments of ``S3EventDispatchOperator`` and of any operator.
 
     Raises:
-        ConfigurationError: ``parallel`` is less than 1, or a setting of the operator cannot work. Airflow shows
-            it as an import error of the DAG file, before anything has run.
+        ConfigurationError: ``parallel`` is less than 1, or a setting of the operator cannot work. Airflow
+            shows it as an import error of the DAG file, before anything has run.
     """
     if type(parallel) is not int or parallel < 1:
         raise ConfigurationError(f"parallel={parallel!r}: give a whole number from 1")

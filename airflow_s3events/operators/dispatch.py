@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns, earliest_resume_seconds
-from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.gates import all_waiting
 from airflow_s3events.settlement import check_redrive
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.dispatch import Dispatcher
-    from airflow_s3events.gates import Closed
+    from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.messages import QueueAttributes
     from airflow_s3events.routing import Route, Routes
@@ -119,7 +121,7 @@ class S3EventDispatchOperator(BaseOperator):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
         before = self.ignore_before
-        if before is not None and (not isinstance(before, datetime) or before.utcoffset() is None):
+        if before is not None and getattr(before, "tzinfo", None) is None:
             raise ConfigurationError(f"ignore_before={before!r}: give a datetime with a time zone")
         self._consumer_settings(self.life_seconds)
 
@@ -161,27 +163,55 @@ class S3EventDispatchOperator(BaseOperator):
 
     async def _work(self, until: float) -> Closed | None:
         """Drain the queue; return why nothing can be started now, if that is so."""
-        from airflow_s3events.hooks.s3_events import hook_for
-
-        hook = hook_for(self.sqs_queue, **self._aws())
-        async with hook.open_client() as client:
-            queue = await hook.queue(client, self.sqs_queue)
-            attributes = await queue.describe()
-            check_redrive(attributes)
-            dead_letters = await self._dead_letters(hook, client, attributes)
-            self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
-            dispatcher = self._make_dispatcher(
-                consumer, attributes, has_dead_letters=dead_letters is not None
-            )
-            try:
-                closed = await dispatcher.waiting()
-                if closed is None:
-                    async with consumer:
-                        closed = await dispatcher.run()
-            finally:
-                self._report(consumer, dispatcher)
+        gates = self._gates()
+        # Loading the AWS libraries takes a new process a third of a second: Airflow answers meanwhile.
+        asked = asyncio.ensure_future(all_waiting(gates.values()))
+        try:
+            hook = await asyncio.to_thread(self._hook)
+            async with hook.open_client() as client:
+                closed = await self._drain(hook, client, gates, asked, until)
+        finally:
+            asked.cancel()
         if closed is not None:
             self.log.info("Nothing can be started now: %s", closed.reason)
+        return closed
+
+    def _gates(self) -> dict[str, Gate]:
+        from airflow_s3events.dispatch import gates_of
+        from airflow_s3events.routing import Routes
+
+        return gates_of(Routes.of(self.routes), SupervisorRuns(), time.monotonic)
+
+    def _hook(self) -> S3EventsHook:
+        from airflow_s3events.hooks.s3_events import hook_for
+
+        return hook_for(self.sqs_queue, **self._aws())
+
+    async def _drain(
+        self,
+        hook: S3EventsHook,
+        client: Any,
+        gates: dict[str, Gate],
+        asked: asyncio.Future[Closed | None],
+        until: float,
+    ) -> Closed | None:
+        queue = await hook.queue(client, self.sqs_queue)
+        attributes = await queue.describe()
+        check_redrive(attributes)
+        dead_letters = await self._dead_letters(hook, client, attributes)
+        self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
+        has_dead_letters = dead_letters is not None
+        dispatcher = self._make_dispatcher(consumer, gates, attributes, has_dead_letters=has_dead_letters)
+        try:
+            with suppress(OutageError):
+                await asked
+            # Each gate remembers its answer; one that got none is asked again.
+            closed = await dispatcher.waiting()
+            if closed is None:
+                async with consumer:
+                    closed = await dispatcher.run()
+        finally:
+            self._report(consumer, dispatcher)
         return closed
 
     async def _dead_letters(
@@ -190,7 +220,8 @@ class S3EventDispatchOperator(BaseOperator):
         named = self.dead_letter_queue or attributes.dead_letter_arn
         if named is not None:
             dead_letters = await hook.queue(client, named)
-            if (await dead_letters.describe()).arn == attributes.arn:
+            # A redrive policy cannot name its own queue; a setting can.
+            if self.dead_letter_queue and (await dead_letters.describe()).arn == attributes.arn:
                 raise ConfigurationError(
                     f"dead_letter_queue: {named!r} is sqs_queue itself; name another queue"
                 )
@@ -224,7 +255,12 @@ class S3EventDispatchOperator(BaseOperator):
         )
 
     def _make_dispatcher(
-        self, consumer: Consumer, attributes: QueueAttributes, *, has_dead_letters: bool
+        self,
+        consumer: Consumer,
+        gates: dict[str, Gate],
+        attributes: QueueAttributes,
+        *,
+        has_dead_letters: bool,
     ) -> Dispatcher:
         from airflow_s3events.dispatch import Dispatcher, DispatchSettings
         from airflow_s3events.routing import Routes
@@ -242,6 +278,7 @@ class S3EventDispatchOperator(BaseOperator):
             settings=settings,
             now=time.time,
             clock=time.monotonic,
+            gates=gates,
         )
 
     def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:

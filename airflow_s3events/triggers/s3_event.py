@@ -115,18 +115,19 @@ class S3EventTrigger(BaseTrigger):
         )
         async with hook.open_client() as client:
             queue = await hook.queue(client, self.sqs_queue)
+            is_counting = False
             while (left := self.until - time.time()) > 0:
-                if await _has_messages(queue, left):
+                counts = await queue.describe()
+                # What was put off and has just come back is not received to wake either.
+                is_counting = counts.in_flight > 0 or (is_counting and counts.waiting > 0)
+                if counts.waiting if is_counting else await _is_received(queue, left):
                     return "messages"
+                if is_counting:
+                    await asyncio.sleep(min(_COUNT_SECONDS, left))
         return "deadline"
 
 
-async def _has_messages(queue: Queue, left_seconds: float) -> bool:
-    """Ask once, for as long as one long poll takes at most."""
-    counts = await queue.describe()
-    if counts.in_flight and not counts.waiting:
-        await asyncio.sleep(min(_COUNT_SECONDS, left_seconds))
-    if counts.in_flight:
-        return counts.waiting > 0
+async def _is_received(queue: Queue, left_seconds: float) -> bool:
+    """Long-poll once; what comes stays visible to all."""
     wait = max(1, min(_WAIT_SECONDS, int(left_seconds)))
     return bool(await queue.receive(max_messages=1, wait_seconds=wait, visibility_seconds=0))
