@@ -125,6 +125,14 @@ class _Outcome:
     created: tuple[str, str] | None = None
 
 
+def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
+    """Return the door of each DAG that has a route, nothing asked of Airflow yet."""
+    return {
+        route.dag_id: Gate(route.dag_id, max_queued=route.max_queued_runs, target=target, clock=clock)
+        for route in routes
+    }
+
+
 @dataclass(slots=True)
 class Dispatcher:
     """Starts the runs that messages ask for and settles the messages.
@@ -136,6 +144,7 @@ class Dispatcher:
         settings: What to do with what cannot be started.
         now: Seconds since the epoch.
         clock: Monotonic seconds.
+        gates: The door of each DAG, as ``gates_of`` makes them, which it does where they are left out.
     """
 
     inbox: Inbox
@@ -144,18 +153,13 @@ class Dispatcher:
     settings: DispatchSettings
     now: Callable[[], float]
     clock: Callable[[], float]
+    gates: dict[str, Gate] = field(default_factory=dict)
     #: Events by outcome: started, duplicate, restarted, unmatched, ignored, malformed, put_off, gave_up,
     #: not_stored.
     counts: Counter[str] = field(default_factory=Counter)
-    _gates: dict[str, Gate] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._gates = {
-            route.dag_id: Gate(
-                route.dag_id, max_queued=route.max_queued_runs, target=self.runs, clock=self.clock
-            )
-            for route in self.routes
-        }
+        self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
 
     async def waiting(self) -> Closed | None:
         """Return why nothing can be started now (every DAG is paused or full), or None: ask before receiving.
@@ -166,8 +170,8 @@ class Dispatcher:
         Raises:
             OutageError: Airflow did not answer.
         """
-        closed = await all_waiting(self._gates.values())
-        self.inbox.limit(sum(gate.room for gate in self._gates.values()))
+        closed = await all_waiting(self.gates.values())
+        self.inbox.limit(sum(gate.room for gate in self.gates.values()))
         return closed
 
     async def run(self) -> Closed | None:
@@ -229,14 +233,14 @@ class Dispatcher:
             return [_Outcome("ignored")]
         match = self.routes.match(event)
         outcomes = [
-            self._put_off(self._gates[failure.route.dag_id].refuse(failure.error), message)
+            self._put_off(self.gates[failure.route.dag_id].refuse(failure.error), message)
             for failure in match.errors
         ]
         outcomes += [await self._start(route, event, message) for route in match.routes]
         return outcomes or [_UNMATCHED[self.routes.unmatched]]
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> _Outcome:
-        gate = self._gates[route.dag_id]
+        gate = self.gates[route.dag_id]
         closed = await self._patiently(gate.check)
         if closed is not None:
             return self._put_off(closed, message)
