@@ -42,10 +42,10 @@ def settings(client: Any) -> dict[str, Any]:
 
 
 async def test_its_client_has_the_settings_that_the_amazon_provider_would_give_it() -> None:
-    async with S3EventsHook().open_client() as ours:
-        async with await AwsBaseHook(client_type="sqs").get_async_conn() as theirs:
-            assert settings(ours) == settings(theirs)
-            assert ours.meta.endpoint_url == "http://127.0.0.1:10"
+    stock = AwsBaseHook(client_type="sqs")
+    async with S3EventsHook().open_client() as ours, await stock.get_async_conn() as theirs:
+        assert settings(ours) == settings(theirs)
+        assert ours.meta.endpoint_url == "http://127.0.0.1:10"
 
 
 async def test_a_region_given_to_the_hook_goes_before_that_of_the_connection() -> None:
