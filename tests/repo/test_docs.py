@@ -137,7 +137,9 @@ def test_every_page_is_reached_from_the_index() -> None:
     ahead = [ROOT / "docs" / "index.md"]
     while ahead:
         page = ahead.pop().resolve()
-        if page.suffix == ".md" and page not in seen:
+        if page.is_dir():
+            ahead += page.glob("*.md")
+        elif page.suffix == ".md" and page not in seen:
             seen.add(page)
             ahead += [page.parent / match["target"] for match in LINK.finditer(page.read_text())]
     assert {page.resolve() for page in (ROOT / "docs").rglob("*.md")} <= seen
