@@ -1,0 +1,46 @@
+"""What ``preload`` leaves for a task to load: nothing of AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+_AWS = {"aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer"}
+_OPEN_A_CLIENT = """
+import asyncio, json, sys
+{before}
+loaded = set(sys.modules)
+
+async def open_a_client():
+    from airflow_s3events.hooks.s3_events import S3EventsHook
+    async with S3EventsHook(aws_conn_id=None, region_name="us-east-1").open_client():
+        pass
+
+asyncio.run(open_a_client())
+print(json.dumps(sorted(set(sys.modules) - loaded)))
+"""
+
+
+def loaded_by_a_client(before: str) -> Any:
+    """Names of the AWS modules that opening a client loads after the statement ``before``."""
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+    done = subprocess.run(
+        [sys.executable, "-c", _OPEN_A_CLIENT.format(before=before)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    names = json.loads(done.stdout.splitlines()[-1])
+    return [name for name in names if name.partition(".")[0] in _AWS]
+
+
+def test_after_a_preload_a_client_loads_no_aws_library() -> None:
+    assert loaded_by_a_client("from airflow_s3events.preload import preload; preload()") == []
+
+
+def test_without_it_a_client_loads_them() -> None:
+    assert "aiobotocore.session" in loaded_by_a_client("import airflow_s3events.preload")
