@@ -12,6 +12,8 @@ from airflow_s3events.exceptions import RouteError, RunRefusedError
 #: not.
 _TRUST_OPEN_SECONDS = 5.0
 _TRUST_CLOSED_SECONDS = 15.0
+#: What must be left of that time after an event, so that objects which come each few seconds never wait for it.
+_SPARE_SECONDS = 2.5
 #: A full DAG takes runs again when its queue has shrunk to this share of its limit: without the gap between
 #: the two, every round would receive messages only to give most of them back.
 _REOPEN_SHARE = 0.9
@@ -81,13 +83,14 @@ class Gate:
             return self._max_queued if self._closed.refused else 0
         return self._max_queued if self._ask_at == float("-inf") else max(0, self._room)
 
-    async def check(self) -> Closed | None:
-        """Return None while the DAG takes a run, else why not.
+    async def check(self, *, spare_seconds: float = 0.0) -> Closed | None:
+        """Return None while the DAG takes a run, else why not; the answer is good for ``spare_seconds`` more.
 
         Raises:
             OutageError: Airflow did not answer.
         """
-        if self._clock() >= self._ask_at or (self._closed is None and self._room <= 0):
+        spare = spare_seconds if self._closed is None else 0.0
+        if self._clock() + spare >= self._ask_at or (self._closed is None and self._room <= 0):
             try:
                 self._answer(await self._ask())
             except RouteError as error:
@@ -136,10 +139,11 @@ async def all_waiting(gates: Iterable[Gate]) -> Closed | None:
 
     Stops at the first gate that is not waiting, so that a healthy dispatcher asks little. A gate that refuses
     does not count as waiting: its events must go on being received, or they would never be dead-lettered.
+    Asked between events, so it renews answers that will soon be too old.
     """
     waiting: list[Closed] = []
     for gate in gates:
-        closed = await gate.check()
+        closed = await gate.check(spare_seconds=_SPARE_SECONDS)
         if closed is None or closed.refused:
             return None
         waiting.append(closed)

@@ -332,6 +332,17 @@ async def test_a_dispatcher_whose_dags_all_wait_says_so_before_it_receives() -> 
     assert closed.retry_seconds == 30.0
 
 
+async def test_objects_that_come_each_few_seconds_never_wait_for_the_answer_about_their_dag() -> None:
+    world = World()
+    await world.dispatcher.waiting()
+    for number in range(10):
+        world.seconds += 3
+        world.runs.calls.clear()
+        await world.dispatch(message(record(key=f"in/{number}")))
+        assert world.runs.calls == ["create", "count_stored"]
+        await world.dispatcher.waiting()
+
+
 async def test_a_missing_dag_is_not_waiting_so_its_events_can_be_dead_lettered() -> None:
     assert await World("absent").dispatcher.waiting() is None
 
