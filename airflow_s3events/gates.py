@@ -12,7 +12,7 @@ from airflow_s3events.exceptions import RouteError, RunRefusedError
 #: not.
 _TRUST_OPEN_SECONDS = 5.0
 _TRUST_CLOSED_SECONDS = 15.0
-#: What must be left of that time after an event, so that objects which come each few seconds never wait for it.
+#: What must be left of that time after an event, so that those of a trickle do not wait for it.
 _SPARE_SECONDS = 2.5
 #: A full DAG takes runs again when its queue has shrunk to this share of its limit: without the gap between
 #: the two, every round would receive messages only to give most of them back.
