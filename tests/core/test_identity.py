@@ -223,3 +223,9 @@ def test_a_thousand_events_of_one_moment_are_a_thousand_runs() -> None:
         record["s3"]["object"]["sequencer"] = f"0068E1A2B3{number:08X}"
         names.add(run_id(parse_body(json.dumps(body)).events[0]))
     assert len(names) == 1000
+
+
+def test_the_page_names_every_constant_that_is_not_trusted() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "identity.md").read_text()
+    told = [f"| `{name}` | {where} |" for name, where in {**KNOWN_SEQUENCERS, **KNOWN_REQUEST_IDS}.items()]
+    assert [line for line in told if line not in page] == []
