@@ -33,7 +33,7 @@ __all__ = [
 #: Answers of the API server that are about the one request; every other error is about the server.
 _REFUSALS = frozenset({400, 404, 409, 422})
 #: What the channel raises when it has no form for something in a conf, before anything is sent.
-_UNSENDABLE = (NotImplementedError, OverflowError, TypeError, ValueError)
+_UNSENDABLE = (NotImplementedError, OverflowError, RecursionError, TypeError, ValueError)
 #: Reasons of a refusal that hold for every run of the DAG; any other reason is this one run's.
 _DAG_REFUSALS = frozenset({"not_found", "import_errors", "denied_run_type"})
 

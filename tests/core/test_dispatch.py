@@ -133,6 +133,16 @@ async def test_an_attempt_that_is_no_number_is_a_plain_delivery_and_crashes_noth
     assert world.fate() == ("acknowledged", "")
 
 
+@pytest.mark.parametrize("depth", [50, 400, 950, 5000])
+async def test_a_record_nested_however_deep_neither_crashes_nor_stops_the_others(depth: int) -> None:
+    world = World()
+    nested = json.dumps({"Records": [{**record(), "replicationEventData": {"a": "deep"}}]})
+    body = nested.replace('"deep"', '{"a":' * depth + "1" + "}" * depth)
+    await world.dispatch(message(body=body), message(record(key="b"), number=2))
+    assert world.fate(1)[0] in {"acknowledged", "dead-lettered", "released"}
+    assert world.fate(2) == ("acknowledged", "")
+
+
 async def test_a_dag_deleted_before_its_run_was_read_back_keeps_the_event() -> None:
     world = World()
     world.runs.dies_after_create = True
