@@ -13,10 +13,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from tests.benchmarks.stage import Stage, staged
 
 #: Deferred for so long before the next round: no trigger is still in its quiet time.
 _DEFERRED_SECONDS = 12.0
-_BUCKETS = ("ours", "trickle", "stock")
+_BUCKETS = ("ours", "trickle", "stock", "bare")
+_BARE_SAMPLES = 30
 _numbers = itertools.count()
 
 
@@ -47,9 +50,10 @@ def main() -> None:
         stock = _Stock(stage, chosen.stock)
         idle = _idle(stage, chosen.pairs)
         trickle = _trickle(stage, chosen.objects, chosen.interval)
+        bare = _bare(stage)
         samples = stock.finish()
     result = {"load_before": load, "load_after": os.getloadavg()[0], "preload": chosen.preload}
-    result |= _result(idle, trickle, samples)
+    result |= _result(idle, trickle, samples) | {"bare": report.summary(bare)}
     name = "latency_preload" if chosen.preload else "latency"
     report.publish(name, "Upload to run created", _text(result), result, write=chosen.write)
 
@@ -164,6 +168,28 @@ def _trickle(stage: Stage, count: int, interval_seconds: float) -> dict[str, lis
     return {"seconds": [b - a for a, b in zip(uploaded, created, strict=True)], "create": creates}
 
 
+def _bare(stage: Stage) -> list[float]:
+    """From an upload until a bare long poll has its message: the emulator's share of every figure of ours."""
+    chance = random.Random(1)
+    queue = stage.cluster.variables["BENCHMARK_BARE"]
+    samples = []
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(_BARE_SAMPLES):
+            poll = pool.submit(_long_poll, stage, queue)
+            time.sleep(0.3 + 0.2 * chance.random())
+            start = time.time()
+            _upload(stage, "bare")
+            samples.append(poll.result() - start)
+    return samples
+
+
+def _long_poll(stage: Stage, queue_url: str) -> float:
+    got = stage.aws.sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=20)["Messages"]
+    at = time.time()
+    stage.aws.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=got[0]["ReceiptHandle"])
+    return at
+
+
 def _result(
     idle: list[dict[str, float]], trickle: dict[str, list[float]], stock: list[float]
 ) -> dict[str, Any]:
@@ -191,6 +217,7 @@ def _text(result: Mapping[str, Any]) -> str:
         "trickle: ours, lingering": result["trickle"],
         "trickle: its create calls alone": result["create"],
     }
+    named["upload to a bare long poll: the emulator's share"] = result["bare"]
     if result["stock"]:
         named["stock Airflow with its defaults"] = result["stock"]
     parts = [
