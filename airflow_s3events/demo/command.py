@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             if args.json:
                 print(json.dumps(report.figures()), flush=True)
             if args.keep:
-                _wait_for_signal(airflow.url, say)
+                _wait_for_signal(aws, airflow, say)
     except (ConfigurationError, ClusterError) as error:
         say(str(error))
         return CANNOT_START
@@ -235,8 +235,11 @@ def _follow(aws: EmbeddedAws, airflow: Cluster, uploader: Uploader, queue_url: s
     say("Patience is at an end")
 
 
-def _wait_for_signal(url: str, say: _Speech) -> None:
-    say(f"It goes on running; the UI is at {url} and Ctrl-C ends it")
+def _wait_for_signal(aws: EmbeddedAws, airflow: Cluster, say: _Speech) -> None:
+    say("It goes on running until Ctrl-C")
+    say.plain(f"UI            {airflow.url}/dags/{_TARGET}")
+    say.plain(f"AWS endpoint  {aws.endpoint_url}")
+    say.plain(f"DAGs folder   {airflow.dags_folder}")
     try:
         signal.pause()
     except KeyboardInterrupt:

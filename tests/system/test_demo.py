@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from airflow_s3events.demo.airflow_api import AirflowApi
 
 _ENDS_IN_SECONDS = 30.0
 
@@ -60,20 +61,24 @@ def _left_behind(folder: Path) -> list[str]:
     return left
 
 
-def _wait_until_gone(folder: Path) -> None:
+def _wait(probe: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _ENDS_IN_SECONDS
-    while left := _left_behind(folder):
-        assert time.monotonic() < deadline, left
+    while not probe():
+        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_each_object_has_one_run_the_ui_stays_and_ctrl_c_ends_it_all(tmp_path: Path) -> None:
+def test_each_object_has_one_run_the_tutorial_goes_on_from_there_and_ctrl_c_ends_it_all(
+    tmp_path: Path,
+) -> None:
     with _demo(tmp_path, "--objects", "8", "--json", "--keep") as demo:
-        output = _read_until(demo, "the UI is at ")
+        output = _read_until(demo, "DAGs folder")
         figures = json.loads(next(line for line in output if line.startswith("{")))
-        url = output[-1].partition("the UI is at ")[2].split()[0]
-        with urllib.request.urlopen(f"{url}/api/v2/version", timeout=30) as answer:  # noqa: S310 - http
-            assert answer.status == 200
+        addresses = dict(line.split(maxsplit=1) for line in output[-3:])
+        _upload_as_in_the_tutorial(addresses["AWS"].split()[-1])
+        api = AirflowApi(addresses["UI"].removesuffix("/dags/demo_target"))
+        _wait(lambda: len(api.runs("demo_target")) == 9)
+        assert api.runs("demo_target")[-1]["conf"]["s3_event"]["key"] == "mine/first try.txt"
         demo.send_signal(signal.SIGINT)
         assert demo.wait(_ENDS_IN_SECONDS) == 0
     counted = {name: figures[name] for name in ("objects", "runs_created", "runs_succeeded", "lost")}
@@ -81,6 +86,14 @@ def test_each_object_has_one_run_the_ui_stays_and_ctrl_c_ends_it_all(tmp_path: P
     assert figures["duplicates_refused"] >= 1
     assert 0 < figures["seconds_to_run_p50"] <= figures["seconds_to_run_p95"] < figures["seconds_total"]
     assert _left_behind(tmp_path) == []
+
+
+def _upload_as_in_the_tutorial(endpoint: str) -> None:
+    """Run the page's own block, with the interpreter and the endpoint of this demo."""
+    page = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
+    (block,) = (text for text in page.split("```") if text.startswith("sh") and "put_object" in text)
+    script = block.removeprefix("sh\n").replace("http://127.0.0.1:PORT", endpoint)
+    subprocess.run(["bash", "-ec", script.replace(".venv/bin/python", sys.executable)], check=True)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +119,7 @@ def test_kill_9_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     with _demo(tmp_path) as demo:
         _read_until(demo, "notifies queue")
         demo.kill()
-    _wait_until_gone(tmp_path)
+    _wait(lambda: _left_behind(tmp_path) == [])
 
 
 def test_a_folder_that_is_missing_is_refused_by_name(tmp_path: Path) -> None:
