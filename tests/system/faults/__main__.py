@@ -65,7 +65,9 @@ def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     for fault, at, until in zip(report["faults"], since, [*since[1:], float("inf")], strict=True):
         fault.update(silence.after(at, stage.feeder.manifest, stage.run_times(), until))
     report["audit"] = stage.audit()
-    report |= {"repeated": stage.feeder.repeated, "left_to_lapse": stage.feeder.lapsed}
+    lapsed = stage.feeder.lapsed
+    report |= {"repeated": stage.feeder.repeated, "left_to_lapse": lapsed.total()}
+    report["most_lapses_of_a_message"] = max(lapsed.values(), default=0)
     report["dispatcher_tries"] = stage.dispatcher()[2]
     report["versions"] = {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}
     report["cores"] = len(os.sched_getaffinity(0))

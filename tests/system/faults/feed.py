@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import secrets
-import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,10 +17,13 @@ from airflow_s3events.testing import object_created_body
 from tests.system.faults.plan import PlannedObject
 
 #: Every so many objects the outsider comes by.
-_OUTSIDER_EVERY = 10
-_OUTSIDER_MESSAGES = 3
-#: Seconds for which the outsider hides what it takes: it walks away, and they lapse.
-_OUTSIDER_SECONDS = (3, 20)
+_OUTSIDER_EVERY = 30
+_OUTSIDER_FIRST = 10
+_OUTSIDER_MESSAGES = 8
+#: Seconds for which the outsider hides what it takes: it walks away, and they lapse. Longer than it takes to
+#: feed a wave: the emulator gives out its oldest messages first, unlike SQS, so an outsider who came back to
+#: the same few would spend the receives that the redrive policy leaves them.
+_OUTSIDER_SECONDS = (25, 40)
 
 
 class Feeder:
@@ -36,20 +39,20 @@ class Feeder:
         self._bucket = bucket
         self._chance = random.Random(seed)
         self._owed = 0
-        self._lock = threading.Lock()
         self.manifest: dict[str, Any] = {"dag_id": dag_id, "bucket": bucket.bucket, "objects": []}
-        #: Messages sent twice, and receives whose visibility timeout was left to lapse.
+        #: Messages sent twice.
         self.repeated = 0
-        self.lapsed = 0
+        #: Message id to how often the outsider let it lapse.
+        self.lapsed: Counter[str] = Counter()
 
     def feed(self, objects: Sequence[PlannedObject]) -> None:
         """Upload or send each object; the outsider comes by every now and then."""
-        for one in objects:
+        for number, one in enumerate(objects, 1):
             if one.is_upload:
                 self._upload(one)
             else:
                 self._send(one)
-            if len(self.manifest["objects"]) % _OUTSIDER_EVERY == 0:
+            if number % _OUTSIDER_EVERY == _OUTSIDER_FIRST:
                 self.walk_away()
 
     def walk_away(self) -> None:
@@ -59,7 +62,7 @@ class Feeder:
             MaxNumberOfMessages=_OUTSIDER_MESSAGES,
             VisibilityTimeout=self._chance.randint(*_OUTSIDER_SECONDS),
         ).get("Messages", [])
-        self.lapsed += len(got)
+        self.lapsed.update(message["MessageId"] for message in got)
         for message in got[: self._owed]:
             self._copy(message["Body"])
             self._owed -= 1
