@@ -36,6 +36,9 @@ with DAG("target", schedule=None, max_active_runs=100) as target:
     EmptyOperator(task_id="done")
 """
 _POLL_SECONDS = 0.05
+_SAY_SECONDS = 30.0
+#: With an empty queue no run comes later than this.
+_GIVE_UP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -131,15 +134,21 @@ class Stage:
         return answer
 
     def wait_drained(self, timeout_seconds: float) -> bool:
-        """Wait until every object has a run and both queues are empty; False when time is up first."""
+        """Wait until every object has a run and both queues are empty.
+
+        False when time is up first, or when the queue is empty and what is missing does not come any more.
+        """
         deadline = time.monotonic() + timeout_seconds
-        said = 0.0
+        said = busy = time.monotonic()
         while time.monotonic() < deadline:
-            counts = self.counts()
-            runs = self.run_count()
+            counts, runs = self.counts(), self.run_count()
             if runs >= len(self.feeder.manifest["objects"]) and not any(counts.values()):
                 return True
-            if time.monotonic() - said > 30:
+            if counts["visible"] + counts["in_flight"] + counts["delayed"]:
+                busy = time.monotonic()
+            elif time.monotonic() - busy > _GIVE_UP_SECONDS:
+                return False
+            if time.monotonic() - said > _SAY_SECONDS:
                 self.say(f"{runs} runs; {counts}; dispatcher {self.dispatcher()[0]}")
                 said = time.monotonic()
             time.sleep(0.5)
