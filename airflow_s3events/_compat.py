@@ -14,7 +14,7 @@ from airflow.configuration import conf
 from airflow.sdk import DAG, BaseOperator, Context
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_s3events.exceptions import OutageError, RouteError, RunRefusedError
+from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
 from airflow_s3events.settlement import RunState
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ class SupervisorRuns:
             return await asyncio.to_thread(_send, request)
         except AirflowRuntimeError as error:
             raise _translated(dag_id, error) from error
+        except (EOFError, OSError) as error:
+            raise ChannelError(f"the supervisor of this task is gone: {type(error).__name__}") from error
 
 
 def _send(request: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError, RouteError
+from airflow_s3events.exceptions import BodyError, ChannelError, ConfigurationError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.messages import Message
@@ -205,7 +205,7 @@ class Dispatcher:
     async def _outcomes(self, message: Message) -> list[_Outcome]:
         try:
             return await self._start_all(message)
-        except OutageError:
+        except (ChannelError, OutageError):
             raise
         except BodyError as error:
             return [_Outcome("malformed", Disposition.DEAD_LETTER, str(error))]

@@ -7,7 +7,8 @@
     ├── ConfigurationError   yours: names the setting to change; fails at once, nothing was written
     ├── RouteError           this DAG's: it will not take a run now; other routes go on
     │   └── RunRefusedError  this one run's: Airflow cannot make it; other events of the DAG go on
-    └── OutageError          ours to wait out: Airflow or AWS is away; nothing is released
+    ├── OutageError          ours to wait out: Airflow or AWS is away; nothing is released
+    └── ChannelError         the end of this process: it has lost Airflow for good, another one goes on
 """
 
 from __future__ import annotations
@@ -45,3 +46,11 @@ class RunRefusedError(RouteError):
 
 class OutageError(S3EventsError):
     """Airflow or AWS is away or throttling: not the message's fault, so it is held, not released."""
+
+
+class ChannelError(S3EventsError):
+    """The channel of this task to Airflow is closed: its supervisor is gone.
+
+    Nothing that this process does counts any more, so it settles nothing further and ends. Another start of
+    the task goes on.
+    """

@@ -14,12 +14,15 @@ class Channel:
         self.runs: dict[tuple[str, str], dict[str, Any]] = {}
         self.failures: list[dict[str, Any]] = []
         self.requests: list[str] = []
+        self.gone: Exception | None = None
 
     def send(self, request: Any) -> Any:
         """Answer one request, as ``SUPERVISOR_COMMS.send`` does."""
         from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
         from airflow.sdk.execution_time.comms import ErrorResponse
 
+        if self.gone is not None:
+            raise self.gone
         request = decoded(request)
         self.requests.append(request.type)
         detail = self.failures.pop(0) if self.failures else None

@@ -9,7 +9,7 @@ from airflow.sdk.execution_time import comms
 from pydantic import ValidationError
 
 from airflow_s3events._compat import SupervisorRuns, earliest_resume_seconds
-from airflow_s3events.exceptions import OutageError, RouteError, RunRefusedError
+from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
 from airflow_s3events.settlement import RunState
 from tests.adapters.channel import Channel, decoded
 
@@ -130,6 +130,16 @@ async def test_a_conf_that_the_channel_has_no_form_for_is_that_run_s_fault(
     with pytest.raises(RunRefusedError):
         await SupervisorRuns().create(*RUN, conf)
     assert not channel.runs
+
+
+@pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(), ConnectionResetError()])
+async def test_a_channel_whose_supervisor_is_gone_is_no_outage_to_wait_out(
+    channel: Channel, error: Exception
+) -> None:
+    channel.gone = error
+    for call in (SupervisorRuns().create(*RUN, CONF), SupervisorRuns().is_paused("process")):
+        with pytest.raises(ChannelError):
+            await call
 
 
 async def test_a_conf_nested_too_deep_is_that_run_s_fault(channel: Channel) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from airflow_s3events.exceptions import ConfigurationError, OutageError, RouteError, RunRefusedError
+from airflow_s3events.exceptions import (
+    ChannelError,
+    ConfigurationError,
+    OutageError,
+    RouteError,
+    RunRefusedError,
+)
 from airflow_s3events.messages import Message
 from airflow_s3events.settlement import RunState
 
@@ -23,12 +29,15 @@ class FakeRuns:
         self.unstorable: set[str] = set()
         self.taken_elsewhere: set[str] = set()
         self.forgetful = False
+        self.is_gone = False
         self.dies_after_create = False
         self.calls: list[str] = []
         self.outages: list[str] = []
 
     def _called(self, name: str, dag_id: str) -> None:
         self.calls.append(name)
+        if self.is_gone:
+            raise ChannelError("the supervisor of this task is gone")
         if self.outages:
             raise OutageError(self.outages.pop(0))
         if dag_id not in self.dag_ids:

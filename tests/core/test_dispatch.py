@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_s3events.dispatch import Dispatcher, DispatchSettings
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events.exceptions import ChannelError, OutageError
 from airflow_s3events.filters import predicate, prefix
 from airflow_s3events.messages import ATTEMPT_ATTRIBUTE, Message
 from airflow_s3events.routing import Route, Routes
@@ -372,6 +372,14 @@ async def test_an_outage_during_a_stop_leaves_the_message_unsettled() -> None:
     world.inbox.stop_after_waits = 2
     with pytest.raises(OutageError):
         await world.dispatch(message(record()))
+    assert world.inbox.fates == {}
+
+
+async def test_a_dispatcher_that_has_lost_airflow_ends_and_settles_nothing() -> None:
+    world = World()
+    world.runs.is_gone = True
+    with pytest.raises(ChannelError):
+        await world.dispatch(message(record()), message(record(key="b"), number=2))
     assert world.inbox.fates == {}
 
 
