@@ -16,7 +16,7 @@ from airflow_s3events.consumer.buffer import Buffer
 from airflow_s3events.consumer.dead_letters import dead_letter_attributes
 from airflow_s3events.consumer.ending import Ending
 from airflow_s3events.consumer.heartbeat import Heartbeat
-from airflow_s3events.consumer.in_flight import MAX_VISIBILITY_SECONDS, SAFETY_SECONDS, Held, InFlight
+from airflow_s3events.consumer.in_flight import Held, InFlight
 from airflow_s3events.consumer.queue import Queue
 from airflow_s3events.consumer.receiver import Receiver
 from airflow_s3events.consumer.settings import ConsumerSettings
@@ -313,8 +313,7 @@ class Consumer:
 
     def _release(self, held: Held, delay_seconds: float) -> None:
         self._buffer.discard(held)
-        left = held.received_at + MAX_VISIBILITY_SECONDS - SAFETY_SECONDS - self._now()
-        self._settler.release(held, max(0, min(ceil(delay_seconds), int(left))))
+        self._settler.release(held, max(0, ceil(delay_seconds)))
 
     def _drop(self, held: Held) -> None:
         self._buffer.discard(held)

@@ -34,6 +34,11 @@ class Held:
     decision: str | None = None
 
 
+def seconds_left(held: Held, now: float) -> int:
+    """Return how many seconds of SQS's 12 hours are left at ``now``; 0 at the end of them."""
+    return max(0, int(held.received_at + MAX_VISIBILITY_SECONDS - SAFETY_SECONDS - now))
+
+
 class InFlight:
     """The messages held, by message id, each extended at half of ``visibility_seconds``."""
 
@@ -97,8 +102,7 @@ class InFlight:
 
     def extension(self, held: Held, now: float) -> int:
         """For how many whole seconds from ``now`` this message may still be hidden; 0 or less: not at all."""
-        left = held.received_at + MAX_VISIBILITY_SECONDS - SAFETY_SECONDS - now
-        seconds = min(self._visibility_seconds, int(left))
+        seconds = min(self._visibility_seconds, seconds_left(held, now))
         return seconds if now + seconds > held.visible_at else 0
 
     def extended(self, held: Held, seconds: int, now: float) -> None:

@@ -11,7 +11,7 @@ from heapq import nsmallest
 from typing import TypeVar
 
 from airflow_s3events.consumer.breaker import Breaker
-from airflow_s3events.consumer.in_flight import Held, InFlight
+from airflow_s3events.consumer.in_flight import Held, InFlight, seconds_left
 from airflow_s3events.consumer.queue import Queue
 from airflow_s3events.consumer.waking import Wake
 from airflow_s3events.exceptions import OutageError
@@ -185,8 +185,16 @@ class Settler:
 
     async def _release(self, chunk: Sequence[_Decision]) -> list[Message]:
         async with self._visibility:
+            # Cut here, not when it was decided: an outage may lie between the two.
+            now = self._now()
             return await self._queue.change_visibility(
-                [(decision.held.message, decision.delay_seconds or 0) for decision in chunk]
+                [
+                    (
+                        decision.held.message,
+                        min(decision.delay_seconds or 0, seconds_left(decision.held, now)),
+                    )
+                    for decision in chunk
+                ]
             )
 
     def _conclude(self, decision: _Decision, sent: Message, *, refused: bool) -> None:

@@ -281,6 +281,7 @@ async def test_describe_tells_that_there_is_no_redrive_policy(make_queue: MakeQu
     assert (found.dead_letter_arn, found.max_receive_count) == (None, None)
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp, of 1 MiB on loopback
 async def test_a_body_longer_than_the_limit_is_refused(make_queue: MakeQueue) -> None:
     queue = await make_queue()
     limit = (await queue.describe()).max_message_bytes

@@ -16,7 +16,6 @@ from airflow_s3events.testing import FaultPlan, InMemoryQueue, run_in_virtual_ti
 
 #: SQS's 12 hours.
 _CAP_SECONDS = 43_200
-_LIFE_SECONDS = 1500
 
 _Fault = Callable[[FaultPlan], None]
 
@@ -53,23 +52,28 @@ class _Plan:
     work_seconds: list[float]
 
 
-_plans = st.builds(
-    _Plan,
-    messages=st.integers(0, 40),
-    settings=st.builds(
-        ConsumerSettings,
-        receivers=st.integers(1, 4),
-        visibility_seconds=st.integers(2, 400),
-        max_in_flight=st.integers(1, 30),
-        batch_count=st.integers(1, 20),
-        batch_seconds=st.sampled_from([0.0, 5.0]),
-        idle_seconds=st.sampled_from([None, 0.0, 30.0]),
-        life_seconds=st.just(_LIFE_SECONDS),
-    ),
-    faults=st.lists(st.tuples(st.floats(0, 1000), _faults), max_size=12),
-    acts=st.lists(st.sampled_from(_ACTS), min_size=1, max_size=12),
-    work_seconds=st.lists(st.sampled_from([0.0, 0.05, 3.0, 200.0]), min_size=1, max_size=5),
-)
+def _plans(visibility: tuple[int, int], life_seconds: float, work: list[float]) -> st.SearchStrategy[_Plan]:
+    return st.builds(
+        _Plan,
+        messages=st.integers(0, 40),
+        settings=st.builds(
+            ConsumerSettings,
+            receivers=st.integers(1, 4),
+            visibility_seconds=st.integers(*visibility),
+            max_in_flight=st.integers(1, 30),
+            batch_count=st.integers(1, 20),
+            batch_seconds=st.sampled_from([0.0, 5.0]),
+            idle_seconds=st.sampled_from([None, 0.0, 30.0]),
+            life_seconds=st.just(life_seconds),
+        ),
+        faults=st.lists(st.tuples(st.floats(0, life_seconds), _faults), max_size=12),
+        acts=st.lists(st.sampled_from(_ACTS), min_size=1, max_size=12),
+        work_seconds=st.lists(st.sampled_from(work), min_size=1, max_size=5),
+    )
+
+
+_plans_of_minutes = _plans((2, 400), 1500, [0.0, 0.05, 3.0, 200.0])
+_plans_of_days = _plans((1_000, 43_200), 60_000, [0.0, 3.0, 9_000.0])
 
 
 @dataclass
@@ -109,12 +113,14 @@ class _Auditor:
         return await self.queue.change_visibility(entries)
 
 
-async def _act(act: str, message: Message, consumer: Consumer, auditor: _Auditor) -> None:
+async def _act(
+    act: str, message: Message, consumer: Consumer, auditor: _Auditor, release_seconds: float
+) -> None:
     if act == "acknowledge":
         auditor.may_delete.add(message.message_id)
         consumer.acknowledge(message)
     elif act == "release":
-        consumer.release(message, delay_seconds=7)
+        consumer.release(message, delay_seconds=release_seconds)
     elif act == "lapse":
         consumer.lapse(message)
     elif act == "dead-letter":
@@ -135,7 +141,8 @@ async def _work(plan: _Plan, consumer: Consumer, auditor: _Auditor) -> None:
         await asyncio.sleep(plan.work_seconds[done % len(plan.work_seconds)])
         for message in batch:
             assert consumer.stats.in_flight <= plan.settings.max_in_flight
-            await _act(plan.acts[done % len(plan.acts)], message, consumer, auditor)
+            act = plan.acts[done % len(plan.acts)]
+            await _act(act, message, consumer, auditor, plan.settings.visibility_seconds)
             done += 1
 
 
@@ -164,14 +171,20 @@ async def _scenario(plan: _Plan) -> None:
     assert again == left, "what is left is redelivered"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_plans)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_plans_of_minutes)
 def test_no_interleaving_of_faults_loses_a_message_or_holds_one_too_long(plan: _Plan) -> None:
     run_in_virtual_time(_scenario(plan))
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_plans_of_days)
+def test_no_interleaving_of_faults_over_days_does_either(plan: _Plan) -> None:
+    run_in_virtual_time(_scenario(plan))
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_plans)
+@given(_plans_of_minutes)
 def test_after_the_last_fault_everything_is_acknowledged(plan: _Plan) -> None:
     async def scenario() -> None:
         queue = InMemoryQueue()

@@ -315,3 +315,18 @@ def test_a_stop_ends_the_wait_for_the_dead_letter_queue_and_keeps_the_message() 
         assert seconds() <= 3601
 
     run_in_virtual_time(scenario())
+
+
+def test_a_release_that_an_outage_delayed_asks_for_no_more_than_is_left_then() -> None:
+    async def scenario() -> None:
+        queue = queue_with(1)
+        async with consumer_of(queue, visibility_seconds=43_200) as consumer:
+            message = (await first_batch(consumer))[0]
+            await asyncio.sleep(43_000)
+            queue.faults.fail("change_visibility", times=7)
+            consumer.release(message, delay_seconds=200)
+            await consumer.flush()
+
+            assert (consumer.stats.released, consumer.stats.lapsed) == (1, 0)
+
+    run_in_virtual_time(scenario())
