@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -96,11 +97,12 @@ def publish(name: str, title: str, text: str, result: Mapping[str, Any], *, writ
 
 
 def _page(name: str, title: str, text: str, whole: Mapping[str, Any], line: str) -> str:
+    command = shlex.join([str(sys.modules["__main__"].__spec__.name), *sys.argv[1:]])  # type: ignore[union-attr]
     versions = ", ".join(f"{package} {whole[package]}" for package in _PACKAGES if package in whole)
     return f"""# {title}
 
 {whole["date"]}, Python {whole["python"]}, {versions}; {whole["cores"]} cores, {whole["memory_gib"]} GiB.
-Command: `python -m tests.benchmarks.{name} --write`.
+Command: `python -m {command}`.
 
 {text}
 
