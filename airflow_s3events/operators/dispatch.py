@@ -164,7 +164,7 @@ class S3EventDispatchOperator(BaseOperator):
 
     async def _work(self, until: float) -> Closed | None:
         """Drain the queue; return why nothing can be started now, if that is so."""
-        # What is loaded by now stays: without this the collector looks through all of it while libraries load.
+        # What is loaded by now stays: else the collector looks through all of it while libraries load.
         gc.freeze()
         gates = self._gates()
         # Loading the AWS libraries takes a new process a third of a second: Airflow answers meanwhile.

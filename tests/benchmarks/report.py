@@ -93,10 +93,10 @@ def publish(name: str, title: str, text: str, result: Mapping[str, Any], *, writ
     if write:
         page = PAGES / f"{name}.md"
         words = page.read_text().partition("<!-- words -->")[2] if page.exists() else "\n"
-        page.write_text(_page(name, title, text, whole, line) + f"\n<!-- words -->{words}")
+        page.write_text(_page(title, text, whole, line) + f"\n<!-- words -->{words}")
 
 
-def _page(name: str, title: str, text: str, whole: Mapping[str, Any], line: str) -> str:
+def _page(title: str, text: str, whole: Mapping[str, Any], line: str) -> str:
     command = shlex.join([str(sys.modules["__main__"].__spec__.name), *sys.argv[1:]])  # type: ignore[union-attr]
     versions = ", ".join(f"{package} {whole[package]}" for package in _PACKAGES if package in whole)
     return f"""# {title}
