@@ -18,11 +18,15 @@ _START_DATE = datetime(2024, 1, 1, tzinfo=timezone.utc)
 #: Above what ordinary tasks have, so that the runs a dispatcher starts cannot keep it from its slot.
 _PRIORITY = 10_000
 
+#: Long enough for a server that is coming back, short enough that a try which met the outage does not add
+#: minutes to it. All tries count, those after a kill too, so the delay is at its cap soon.
+_LONGEST_RETRY_DELAY = timedelta(minutes=1)
+
 _TASK_DEFAULTS: Mapping[str, Any] = {
     "retries": 100,
     "retry_delay": timedelta(seconds=10),
     "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=10),
+    "max_retry_delay": _LONGEST_RETRY_DELAY,
     "execution_timeout": None,
     "priority_weight": _PRIORITY,
     "weight_rule": "absolute",
@@ -47,7 +51,7 @@ def s3_event_dispatcher(
         dispatcher = s3_event_dispatcher("dispatcher", sqs_queue="landing-events", routes="process_object")
 
     The DAG runs one ``S3EventDispatchOperator`` after the other (``@continuous``). Its tasks retry with a
-    back-off to 10 minutes, so that an outage of AWS or Airflow ends by itself, and it is never paused by
+    back-off to one minute, so that an outage of AWS or Airflow ends by itself, and it is never paused by
     failures in a row: a dispatcher that Airflow has paused would be silent.
 
     Args:

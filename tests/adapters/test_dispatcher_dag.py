@@ -45,12 +45,12 @@ def test_one_run_at_a_time_and_none_for_the_past() -> None:
     assert (dag.max_active_runs, dag.catchup) == (1, False)
 
 
-def test_its_tasks_retry_with_a_back_off_to_ten_minutes() -> None:
+def test_its_tasks_retry_with_a_back_off_to_one_minute() -> None:
     (task,) = dispatcher().tasks
     assert task.retries is not None
     assert task.retries >= 100
     assert task.retry_exponential_backoff
-    assert task.max_retry_delay == timedelta(minutes=10)
+    assert task.max_retry_delay == timedelta(minutes=1)
 
 
 def test_its_tasks_come_before_all_ordinary_ones() -> None:

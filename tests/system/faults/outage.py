@@ -12,7 +12,7 @@ from tests.system.faults.stage import Stage
 
 _API = "api-server"
 _MOMENT_SECONDS = 120.0
-#: After an outage a retry may still have its longest delay (10 minutes) before it.
+#: After an outage a retry may still have its longest delay before it.
 _RECOVERY_SECONDS = 1_500.0
 
 
