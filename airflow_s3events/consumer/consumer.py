@@ -288,6 +288,10 @@ class Consumer:
         return None if first == float("inf") else first
 
     def _wait_seconds(self) -> int | None:
+        """As ``Ending`` has it; while the caller works, a quiet queue is not asked: nothing is gained."""
+        is_wanted = self._ending.caller_is_waiting and not self._batch_is_ready()
+        if self._receiver.is_quiet and not is_wanted:
+            return None
         return self._ending.wait_seconds(self._now(), is_batching=len(self._buffer) > 0)
 
     def _received(self) -> None:

@@ -24,6 +24,7 @@ class Ending:
         self._life_seconds = float("inf") if life_seconds is None else life_seconds
         self._longest_wait_seconds = longest_wait_seconds
         self._has_received = False
+        self.caller_is_waiting = False
         #: The end of the life.
         self.ends_at = float("inf")
         #: The end of the idle time; never while the caller works.
@@ -35,16 +36,18 @@ class Ending:
 
     def caller_waits(self, now: float) -> None:
         """Begin the idle time."""
+        self.caller_is_waiting = True
         self.idle_until = now + self._idle_seconds
         self._has_received = False
 
     def caller_works(self) -> None:
         """End the idle time."""
+        self.caller_is_waiting = False
         self.idle_until = float("inf")
 
     def message_came(self, now: float) -> None:
         """Begin the idle time anew, if the caller waits."""
-        if self.idle_until != float("inf"):
+        if self.caller_is_waiting:
             self.idle_until = now + self._idle_seconds
 
     def receive_ended(self) -> None:
@@ -63,7 +66,7 @@ class Ending:
         """
         if now >= self.ends_at or (not is_batching and self.is_idle(now)):
             return None
-        has_begun = self.idle_until != float("inf") and not is_batching
+        has_begun = self.caller_is_waiting and not is_batching
         idle_left = self.idle_until - now if has_begun else self._idle_seconds
         left = min(self._longest_wait_seconds, self.ends_at - now, max(idle_left, 1.0))
         return ceil(left - _NEGLIGIBLE_SECONDS)

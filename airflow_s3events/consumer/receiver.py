@@ -75,7 +75,8 @@ class Receiver:
         self._receives: OrderedDict[str, int] = OrderedDict()
         self._alarm: asyncio.TimerHandle | None = None
         self._not_before = float("-inf")
-        self._is_quiet = True
+        #: Whether the last receive came back less than half full.
+        self.is_quiet = True
         #: No more than so many messages may be held.
         self.most_in_flight = settings.max_in_flight
         #: No receive is started while True.
@@ -100,7 +101,7 @@ class Receiver:
         if self._now() < start_at:
             self._set_alarm(start_at)
             return
-        wanted = 1 if self._is_quiet or not self._breaker.is_closed else self._settings.receivers
+        wanted = 1 if self.is_quiet or not self._breaker.is_closed else self._settings.receivers
         while len(self._polls) < wanted and (room := self._room()) > 0:
             wait = self._wait_seconds()
             if wait is None:
@@ -166,7 +167,7 @@ class Receiver:
                 self._not_before = started_at + _EMPTY_PAUSE_SECONDS
 
     def _took(self, messages: list[Message], asked: int) -> None:
-        self._is_quiet = len(messages) * 2 < asked
+        self.is_quiet = len(messages) * 2 < asked
         self._counts["received"] += len(messages)
         self._counts["empty_receives"] += not messages
         for message in messages:

@@ -298,3 +298,15 @@ def test_receive_counts_are_remembered_for_a_bounded_number_of_messages(
 def test_a_setting_out_of_range_is_named(setting: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{setting}="):
         ConsumerSettings(**{setting: value})
+
+
+def test_a_quiet_queue_is_not_asked_while_the_caller_works() -> None:
+    async def scenario() -> None:
+        async with consumer_of(queue_with(1), idle_seconds=0) as consumer:
+            async for batch in consumer.batches():
+                await asyncio.sleep(9000)
+                consumer.acknowledge(batch[0])
+
+        assert consumer.stats.receive_calls == 2
+
+    run_in_virtual_time(scenario())

@@ -12,6 +12,7 @@ from tests.core.consumer_fakes import (
     DENIED,
     SlowQueue,
     consumer_of,
+    drain,
     first_batch,
     queue_with,
     seconds,
@@ -165,7 +166,6 @@ def test_a_message_that_was_settled_while_it_was_extended_is_not_counted_again()
         queue = queue_with(1)
         queue.faults.refuse_entries("change_visibility", times=1000)
         async with consumer_of(SlowQueue(queue, change_seconds=60), visibility_seconds=100) as consumer:
-            consumer.pause()
             message = (await first_batch(consumer))[0]
             await asyncio.sleep(55)
             consumer.lapse(message)
@@ -182,9 +182,11 @@ def test_a_redelivery_during_an_extension_counts_from_its_own_receive() -> None:
         slow = SlowQueue(queue, change_seconds=10)
         async with consumer_of(slow, visibility_seconds=100, idle_seconds=None) as consumer:
             message = (await first_batch(consumer))[0]
+            waiting = asyncio.ensure_future(drain(consumer))
             await asyncio.sleep(55)
             await queue.change_visibility([(message, 0)])
             await asyncio.sleep(100)
+            waiting.cancel()
 
             assert consumer.stats.redelivered == 1
             assert (await queue.describe()).in_flight == 1

@@ -171,13 +171,13 @@ async def _scenario(plan: _Plan) -> None:
     assert again == left, "what is left is redelivered"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_plans_of_minutes)
 def test_no_interleaving_of_faults_loses_a_message_or_holds_one_too_long(plan: _Plan) -> None:
     run_in_virtual_time(_scenario(plan))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_plans_of_days)
 def test_no_interleaving_of_faults_over_days_does_either(plan: _Plan) -> None:
     run_in_virtual_time(_scenario(plan))

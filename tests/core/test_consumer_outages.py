@@ -177,12 +177,15 @@ def test_a_stop_waits_for_a_receive_that_ends_soon() -> None:
     async def scenario() -> None:
         queue = queue_with(1)
         slow = SlowQueue(queue, seconds=3)
-        async with consumer_of(slow, stop_seconds=5):
+        async with consumer_of(slow, stop_seconds=5) as consumer:
+            waiting = asyncio.ensure_future(drain(consumer))
             await asyncio.sleep(1)
         left = await queue.describe()
 
+        assert await waiting == []
         assert (left.waiting, left.in_flight) == (1, 0)
-        assert seconds() < 4
+        assert consumer.stats.released == 1
+        assert 3 <= seconds() < 4
 
     run_in_virtual_time(scenario())
 
@@ -190,8 +193,10 @@ def test_a_stop_waits_for_a_receive_that_ends_soon() -> None:
 def test_a_stop_cuts_off_a_long_poll_and_counts_it() -> None:
     async def scenario() -> None:
         async with consumer_of(InMemoryQueue(), idle_seconds=None, stop_seconds=2) as consumer:
+            waiting = asyncio.ensure_future(drain(consumer))
             await asyncio.sleep(1)
 
+        assert await waiting == []
         assert seconds() == 3
         assert consumer.stats.cancelled_receives == 1
 
