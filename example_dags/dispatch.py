@@ -9,7 +9,9 @@ from airflow.sdk import dag, get_current_context, task
 from airflow_s3events import events_of, s3_event_dispatcher
 
 # Runs for ever, reads the queue, starts the runs. Unpause it once.
-dispatcher = s3_event_dispatcher("landing_dispatcher", sqs_queue="landing-events", routes="process_object")
+dispatcher = s3_event_dispatcher(
+    dag_id="landing_dispatcher", sqs_queue="landing-events", routes="process_object"
+)
 
 
 @dag(schedule=None)

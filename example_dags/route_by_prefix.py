@@ -12,7 +12,7 @@ from airflow_s3events.filters import event_type, prefix, suffix
 uploaded = event_type("ObjectCreated:*")
 
 dispatcher = s3_event_dispatcher(
-    "lake_dispatcher",
+    dag_id="lake_dispatcher",
     sqs_queue="lake-events",
     routes=Routes(
         [

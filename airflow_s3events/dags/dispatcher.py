@@ -35,8 +35,8 @@ _TASK_DEFAULTS: Mapping[str, Any] = {
 
 
 def s3_event_dispatcher(
-    dag_id: str,
     *,
+    dag_id: str,
     sqs_queue: str,
     routes: Routes | Route | str | Mapping[str, Any] | Sequence[Any],
     parallel: int = 1,
@@ -48,14 +48,15 @@ def s3_event_dispatcher(
 
     Assign it to a module's name in a DAG file::
 
-        dispatcher = s3_event_dispatcher("dispatcher", sqs_queue="landing-events", routes="process_object")
+        dispatcher = s3_event_dispatcher(dag_id="dispatcher", sqs_queue="landing", routes="process_object")
 
     The DAG runs one ``S3EventDispatchOperator`` after the other (``@continuous``). Its tasks retry with a
     back-off to one minute, so that an outage of AWS or Airflow ends by itself, and it is never paused by
     failures in a row: a dispatcher that Airflow has paused would be silent.
 
     Args:
-        dag_id: Id of the dispatcher DAG.
+        dag_id: Id of the dispatcher DAG. By keyword only: Airflow passes over files in which the word "dag"
+            does not stand (``[core] dag_discovery_safe_mode``); a file with a dispatcher alone might be one.
         sqs_queue: URL, ARN or name of the queue, as for ``S3EventDispatchOperator``.
         routes: Which DAG gets which event, as for ``S3EventDispatchOperator``.
         parallel: Dispatchers side by side on the queue. Two keep going when one worker dies, since Airflow

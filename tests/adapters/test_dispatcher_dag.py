@@ -16,7 +16,7 @@ from airflow_s3events.exceptions import ConfigurationError
 
 
 def dispatcher(**kwargs: Any) -> DAG:
-    return s3_event_dispatcher("dispatcher", **{"sqs_queue": "q", "routes": "process", **kwargs})
+    return s3_event_dispatcher(dag_id="dispatcher", **{"sqs_queue": "q", "routes": "process", **kwargs})
 
 
 def test_airflow_plans_a_second_run_after_the_first() -> None:

@@ -24,7 +24,7 @@ STATEMENTS = {
     "filters and routes": "import airflow_s3events.filters, airflow_s3events.routing",
     "building a dispatcher": (
         "from airflow_s3events import s3_event_dispatcher\n"
-        "s3_event_dispatcher('a', sqs_queue='q', routes='b', parallel=2)"
+        "s3_event_dispatcher(dag_id='a', sqs_queue='q', routes='b', parallel=2)"
     ),
     **{f"example {file.stem}": f"exec(open({str(file)!r}).read())" for file in sorted(EXAMPLES.glob("*.py"))},
 }

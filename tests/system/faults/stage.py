@@ -29,7 +29,7 @@ from airflow.sdk import DAG
 from airflow_s3events import s3_event_dispatcher
 
 dispatcher = s3_event_dispatcher(
-    "dispatcher", sqs_queue=%(queue)r, routes="target", parallel=%(parallel)d, **%(arguments)s
+    dag_id="dispatcher", sqs_queue=%(queue)r, routes="target", parallel=%(parallel)d, **%(arguments)s
 )
 
 with DAG("target", schedule=None, max_active_runs=100) as target:

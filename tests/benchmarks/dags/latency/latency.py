@@ -19,9 +19,11 @@ mark_method(S3EventDispatchOperator, "resume")
 mark_method(FloorOperator, "resume")
 
 ours = s3_event_dispatcher(
-    "ours", sqs_queue=os.environ["BENCHMARK_OURS"], routes="target_ours", linger_seconds=1.0
+    dag_id="ours", sqs_queue=os.environ["BENCHMARK_OURS"], routes="target_ours", linger_seconds=1.0
 )
-trickle = s3_event_dispatcher("trickle", sqs_queue=os.environ["BENCHMARK_TRICKLE"], routes="target_trickle")
+trickle = s3_event_dispatcher(
+    dag_id="trickle", sqs_queue=os.environ["BENCHMARK_TRICKLE"], routes="target_trickle"
+)
 
 with DAG(
     "floor",
