@@ -55,7 +55,7 @@ def read_record(record: Any, delivery_id: str, outside: str) -> ObjectEvent:
         owner, key, name, of_thing = bucket["name"], thing["key"], record["eventName"], thing.get
     except (AttributeError, KeyError, TypeError):
         raise BodyError(_what_is_missing(record)) from None
-    source = get("eventSource") or get("storageGridEventSource") or "aws:s3"
+    source = _given("eventSource", get("eventSource") or get("storageGridEventSource") or "aws:s3")
     name = _given("eventName", name).removeprefix("s3:")
     user, request, response = get("userIdentity"), get("requestParameters"), get("responseElements")
     members = {

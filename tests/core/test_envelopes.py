@@ -3,60 +3,28 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import fields
-from datetime import datetime, timezone
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_s3events.envelopes import BadRecord, Parsed, parse_body
+from airflow_s3events.envelopes import BadRecord, parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError
-from tests.strategies import keys, plain_data, texts
-
-PAYLOADS = Path(__file__).parents[1] / "payloads"
-_MOMENT = datetime(2026, 10, 5, 10, 20, 30, 456000, tzinfo=timezone.utc)
-_SECOND = _MOMENT.replace(microsecond=0)
-
-
-def _text(name: str) -> str:
-    return (PAYLOADS / f"{name}.json").read_text()
-
-
-def _body(name: str) -> Any:
-    return json.loads(_text(name))
-
-
-def _parse(document: Any) -> Parsed:
-    return parse_body(json.dumps(document), message_id="m")
-
-
-def _one(document: Any) -> ObjectEvent:
-    (event,) = _parse(document).events
-    return event
-
-
-def _put(**of_object: Any) -> dict[str, Any]:
-    body: dict[str, Any] = _body("put")
-    body["Records"][0]["s3"]["object"] |= of_object
-    return body
-
-
-def _record(**members: Any) -> dict[str, Any]:
-    body: dict[str, Any] = _body("put")
-    body["Records"][0] |= members
-    return body
-
-
-def _detail(**members: Any) -> dict[str, Any]:
-    body: dict[str, Any] = _body("eventbridge-created")
-    body["detail"] |= members
-    return body
-
+from tests.core.payload_bodies import (
+    MOMENT,
+    PAYLOADS,
+    SECOND,
+    one,
+    parse,
+    payload,
+    payload_text,
+    put,
+    record,
+)
+from tests.strategies import plain_data, texts
 
 # What each body of tests/payloads gives, beyond what they have in common.
 _EXPECTED: dict[str, dict[str, Any]] = {
@@ -91,7 +59,7 @@ _EXPECTED: dict[str, dict[str, Any]] = {
         "event_type": "ObjectCreated:Put",
         "key": "in/2026/report.csv",
         "envelope": "eventbridge",
-        "event_time": _SECOND,
+        "event_time": SECOND,
         "principal_id": "111122223333",
         "configuration_id": None,
         "extra": {"reason": "PutObject"},
@@ -122,7 +90,7 @@ _EXPECTED: dict[str, dict[str, Any]] = {
         "key": "in/red+flower%20.jpg",
         "version_id": None,
         "envelope": "s3-compatible-raw",
-        "event_time": _MOMENT.replace(microsecond=456789),
+        "event_time": MOMENT.replace(microsecond=456789),
         "extra": {"event_source": "ceph:s3", "event_id": "1.2.abc"},
     },
     "scality": {"key": "in/a+b.txt", "size": 17, "etag": None, "sequencer": None, "request_id": None},
@@ -134,7 +102,7 @@ _EXPECTED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(("name", "want"), _EXPECTED.items())
 def test_each_envelope_gives_the_event_it_holds(name: str, want: dict[str, Any]) -> None:
-    parsed = parse_body(_text(name), message_id="m")
+    parsed = parse_body(payload_text(name), message_id="m")
     (event,) = parsed.events
     assert {member: getattr(event, member) for member in want} == want
     assert (event.bucket, event.delivery_id) == ("landing-zone", "m#0")
@@ -142,13 +110,13 @@ def test_each_envelope_gives_the_event_it_holds(name: str, want: dict[str, Any])
 
 
 def test_every_member_of_a_record_is_read() -> None:
-    assert _one(_body("put")) == ObjectEvent(
+    assert one(payload("put")) == ObjectEvent(
         event_name="ObjectCreated:Put",
         event_type="ObjectCreated:Put",
         bucket="landing-zone",
         key="in/2026/report.csv",
         envelope="s3-records",
-        event_time=_MOMENT,
+        event_time=MOMENT,
         region="eu-west-1",
         sequencer="0068E1A2B3C4D5E6F7",
         size=2048,
@@ -163,7 +131,7 @@ def test_every_member_of_a_record_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["put", "eventbridge-created"])
 def test_an_event_has_all_its_members(name: str) -> None:
-    assert list(vars(_one(_body(name)))) == [field.name for field in fields(ObjectEvent)]
+    assert list(vars(one(payload(name)))) == [field.name for field in fields(ObjectEvent)]
 
 
 @pytest.mark.parametrize(
@@ -176,11 +144,11 @@ def test_an_event_has_all_its_members(name: str) -> None:
     ],
 )
 def test_a_body_may_hold_no_event(name: str, kind: str, envelope: str) -> None:
-    assert parse_body(_text(name)) == ((), (), kind, envelope)
+    assert parse_body(payload_text(name)) == ((), (), kind, envelope)
 
 
 def test_a_bad_record_does_not_cost_the_good_ones() -> None:
-    parsed = parse_body(_text("three-records-second-bad"), message_id="m")
+    parsed = parse_body(payload_text("three-records-second-bad"), message_id="m")
     assert [(event.key, event.delivery_id) for event in parsed.events] == [
         ("in/1.csv", "m#0"),
         ("in/3.csv", "m#2"),
@@ -200,7 +168,7 @@ def test_a_bad_record_does_not_cost_the_good_ones() -> None:
 )
 def test_a_look_alike_is_refused_by_name(name: str, reason: str) -> None:
     with pytest.raises(BodyError) as caught:
-        parse_body(_text(name))
+        parse_body(payload_text(name))
     assert reason in str(caught.value)
     assert "amazonaws.com/" not in str(caught.value)
 
@@ -236,7 +204,7 @@ def test_a_look_alike_is_refused_by_name(name: str, reason: str) -> None:
 )
 def test_what_is_no_s3_event_is_refused_with_the_reason(document: Any, reason: str) -> None:
     with pytest.raises(BodyError) as caught:
-        _parse(document)
+        parse(document)
     assert reason in str(caught.value)
 
 
@@ -261,12 +229,12 @@ def test_text_that_cannot_be_read_is_refused(body: str | bytes, reason: str) -> 
 
 def test_a_number_of_ten_thousand_digits_is_refused() -> None:
     with pytest.raises(BodyError):
-        parse_body(_text("put").replace("2048", "9" * 10_000))
+        parse_body(payload_text("put").replace("2048", "9" * 10_000))
 
 
 @pytest.mark.parametrize("value", [10**30, -(10**30), 1e308 * 10, [[10**30]]])
 def test_numbers_that_no_database_holds_are_refused(value: Any) -> None:
-    text = json.dumps(_record(tomorrow=value)).replace("Infinity", "1e999")
+    text = json.dumps(record(tomorrow=value)).replace("Infinity", "1e999")
     with pytest.raises(BodyError, match="number is too long"):
         parse_body(text)
 
@@ -276,267 +244,42 @@ def test_nesting_that_would_break_those_who_store_the_event_is_refused() -> None
     for _ in range(20):
         deep = {"in": [deep]}
     with pytest.raises(BodyError, match="nested too deep"):
-        _parse(_record(tomorrow=deep))
+        parse(record(tomorrow=deep))
 
 
 def test_a_body_of_too_many_envelopes_is_refused() -> None:
-    body = _body("put")
+    body = payload("put")
     for _ in range(6):
         body = {"requestPayload": body}
     with pytest.raises(BodyError, match="more than 5 envelopes"):
-        _parse(body)
+        parse(body)
 
 
 def test_a_member_that_is_there_twice_counts_as_its_last() -> None:
-    text = _text("put").replace('"key":', '"key":"first","key":')
+    text = payload_text("put").replace('"key":', '"key":"first","key":')
     assert parse_body(text).events[0].key == "in/2026/report.csv"
 
 
-@given(keys)
-def test_a_key_of_s3_is_decoded_once(key: str) -> None:
-    encoded = quote_plus(key, safe="/")
-    assert _one(_put(key=encoded)).key == key
-
-
-@given(keys)
-def test_a_key_encoded_by_localstack_is_decoded_once(key: str) -> None:
-    assert _one(_put(key=quote(key))).key == key
-
-
-@given(keys)
-def test_a_key_of_eventbridge_is_left_as_it_is(key: str) -> None:
-    assert _one(_detail(object={"key": key})).key == key
-
-
-@given(keys)
-def test_a_key_of_ceph_is_left_as_it_is(key: str) -> None:
-    body = _body("ceph")
-    body["Records"][0]["s3"]["object"]["key"] = key
-    assert _one(body).key == key
-
-
-@pytest.mark.parametrize(
-    ("key", "reason"),
-    [
-        ("", "key should be text"),
-        (7, "key should be text"),
-        ("%ED%A0%80", "key is not UTF-8"),
-        ("%FF", "key is not UTF-8"),
-        ("a" * 1025, "1,025 bytes"),
-        ("%C3%BC" * 513, "1,026 bytes"),
-    ],
-)
-def test_a_key_that_s3_cannot_have_is_refused(key: Any, reason: str) -> None:
-    with pytest.raises(BodyError, match=reason):
-        _parse(_put(key=key))
-
-
-def test_a_lone_percent_sign_is_left_as_it_is() -> None:
-    assert _one(_put(key="100%25 or 100%")).key == "100% or 100%"
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"awsRegion": 7}, "region should be text"),
-        ({"responseElements": {"x-amz-request-id": 7}}, "request_id should be text"),
-        ({"eventName": 7}, "eventName should be text"),
-        ({"eventName": ""}, "eventName should be text"),
-        ({"eventVersion": 2.1}, "eventVersion 2.1"),
-        ({"eventSource": 7}, "eventSource 7 is not S3"),
-        ({"eventSource": "aws:dynamodb"}, "'aws:dynamodb' is not S3"),
-        ({"eventSource": "minio:s3", "eventVersion": "3.0"}, "reads 1 or 2"),
-    ],
-)
-def test_a_wrong_member_of_a_record_is_named(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(BodyError) as caught:
-        _parse(_record(**change))
-    assert named in str(caught.value)
-
-
-@pytest.mark.parametrize("name", [None, "", 7])
-def test_a_bucket_needs_a_name(name: Any) -> None:
-    body = _body("put")
-    body["Records"][0]["s3"]["bucket"]["name"] = name
-    with pytest.raises(BodyError, match="bucket"):
-        _parse(body)
-
-
-@pytest.mark.parametrize("member", ["userIdentity", "requestParameters", "responseElements"])
-@pytest.mark.parametrize("value", [None, "text", []])
-def test_who_asked_is_none_where_the_store_does_not_say(member: str, value: Any) -> None:
-    event = _one(_record(**{member: value}))
-    names = {
-        "userIdentity": "principal_id",
-        "requestParameters": "source_ip",
-        "responseElements": "request_id",
-    }
-    assert getattr(event, names[member]) is None
-
-
-@pytest.mark.parametrize("version", ["2.0", "2.1", "2.99", "2", None])
-def test_every_minor_version_is_accepted(version: str | None) -> None:
-    assert _one(_record(eventVersion=version)).key == "in/2026/report.csv"
-
-
-def test_a_record_without_source_and_version_is_taken_for_s3() -> None:
-    body = _body("put")
-    del body["Records"][0]["eventSource"], body["Records"][0]["eventVersion"]
-    assert _one(body) == _one(_body("put"))
-
-
-def test_the_object_may_be_called_get_object() -> None:
-    body = _body("put")
-    s3 = body["Records"][0]["s3"]
-    s3["get_object"] = s3.pop("object")
-    assert _one(body) == _one(_body("put"))
-
-
-@pytest.mark.parametrize(
-    ("sent", "size"), [("17", 17), ("0", 0), (0, 0), (2**63 - 1, 2**63 - 1), (None, None)]
-)
-def test_a_size_is_a_number_of_bytes(sent: Any, size: int | None) -> None:
-    event = _one(_put(size=sent))
-    assert (event.size, event.extra) == (size, {})
-
-
-@pytest.mark.parametrize("sent", ["", "-1", "1.5", "²", -1, 1.5, True, [1]])
-def test_a_size_that_cannot_be_read_is_kept_beside_the_event(sent: Any) -> None:
-    event = _one(_put(size=sent))
-    assert (event.size, event.extra) == (None, {"size": sent})
-
-
-@pytest.mark.parametrize(
-    ("sent", "moment"),
-    [
-        ("2026-10-05T10:20:30.456Z", _MOMENT),
-        ("2026-10-05T10:20:30Z", _SECOND),
-        ("2026-10-05T10:20:30.4Z", _MOMENT.replace(microsecond=400000)),
-        ("2026-10-05T10:20:30.456789123Z", _MOMENT.replace(microsecond=456789)),
-        ("2026-10-05T12:20:30.456+02:00", _MOMENT),
-        ("2026-10-05T10:20:30.456", _MOMENT),
-        ("2026-10-05T10:20:30.Z", _SECOND),
-        (None, None),
-    ],
-)
-def test_a_time_is_read_in_utc(sent: str | None, moment: datetime | None) -> None:
-    event = _one(_record(eventTime=sent))
-    assert (event.event_time, event.extra) == (moment, {})
-
-
-@pytest.mark.parametrize(
-    "sent", ["", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", 1759659630]
-)
-def test_a_time_that_cannot_be_read_is_kept_beside_the_event(sent: Any) -> None:
-    event = _one(_record(eventTime=sent))
-    assert (event.event_time, event.extra) == (None, {"event_time": sent})
-
-
-_DETAIL_TYPES = [
-    ("Object Created", "PutObject", None, "ObjectCreated:Put"),
-    ("Object Created", "POST Object", None, "ObjectCreated:Post"),
-    ("Object Created", "CopyObject", None, "ObjectCreated:Copy"),
-    ("Object Created", "CompleteMultipartUpload", None, "ObjectCreated:CompleteMultipartUpload"),
-    ("Object Created", "Tomorrow", None, "ObjectCreated:Other"),
-    ("Object Created", ["unhashable"], None, "ObjectCreated:Other"),
-    ("Object Deleted", "DeleteObject", "Permanently Deleted", "ObjectRemoved:Delete"),
-    ("Object Deleted", "DeleteObject", "Delete Marker Created", "ObjectRemoved:DeleteMarkerCreated"),
-    ("Object Deleted", "Lifecycle Expiration", "Permanently Deleted", "LifecycleExpiration:Delete"),
-    (
-        "Object Deleted",
-        "Lifecycle Expiration",
-        "Delete Marker Created",
-        "LifecycleExpiration:DeleteMarkerCreated",
-    ),
-    ("Object Deleted", "ObjectRemoved", None, "ObjectRemoved:Other"),
-    ("Object Restore Initiated", None, None, "ObjectRestore:Post"),
-    ("Object Restore Completed", None, None, "ObjectRestore:Completed"),
-    ("Object Restore Expired", None, None, "ObjectRestore:Delete"),
-    ("Object Storage Class Changed", None, None, "LifecycleTransition"),
-    ("Object Access Tier Changed", None, None, "IntelligentTiering"),
-    ("Object ACL Updated", None, None, "ObjectAcl:Put"),
-    ("Object Tags Added", None, None, "ObjectTagging:Put"),
-    ("Object Tags Deleted", None, None, "ObjectTagging:Delete"),
-    ("Object Annotation Created", "PutObjectAnnotation", None, "ObjectAnnotation:Put"),
-    ("Object Annotation Removed", "DeleteObjectAnnotation", None, "ObjectAnnotation:Delete"),
-    ("Object Of Tomorrow", "Unknown", None, "Object Of Tomorrow"),
-]
-
-
-@pytest.mark.parametrize(("name", "reason", "deletion_type", "event_type"), _DETAIL_TYPES)
-def test_eventbridge_speaks_of_the_same_events_as_s3(
-    name: str, reason: Any, deletion_type: str | None, event_type: str
-) -> None:
-    body = _detail(reason=reason, **{"deletion-type": deletion_type}) | {"detail-type": name}
-    event = _one(body)
-    assert (event.event_name, event.event_type) == (name, event_type)
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"version": "1"}, "detail.version '1'"),
-        ({"event-version": "2.0"}, "event-version '2.0'"),
-        ({"event-version": 1}, "event-version 1"),
-        ({"object": {"key": ""}}, "key should be text"),
-        ({"bucket": {"name": ""}}, "bucket name"),
-        ({"request-id": 7}, "request_id"),
-    ],
-)
-def test_a_wrong_member_of_eventbridge_is_named(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(BodyError) as caught:
-        _parse(_detail(**change))
-    assert named in str(caught.value)
-
-
-def test_eventbridge_may_leave_its_versions_out() -> None:
-    body = _body("eventbridge-created")
-    del body["detail"]["version"], body["detail"]["event-version"]
-    assert _one(body) == _one(_body("eventbridge-created"))
-
-
-def test_what_eventbridge_says_beyond_is_kept() -> None:
-    body = _detail(bucket={"name": "landing-zone", "aws-generated-tags": {"aws:x": "y"}})
-    body["detail"]["object"]["has-object-annotation"] = True
-    event = _one(body | {"replay-name": "again"})
-    assert event.extra == {
-        "reason": "PutObject",
-        "aws_generated_tags": {"aws:x": "y"},
-        "has_object_annotation": True,
-        "replay_name": "again",
-    }
-
-
-def test_what_s3_says_beyond_has_the_same_names_as_through_eventbridge() -> None:
-    body = _put(hasObjectAnnotation=True)
-    body["Records"][0]["s3"]["bucket"]["awsGeneratedTags"] = {"aws:x": "y"}
-    assert _one(body).extra == {"aws_generated_tags": {"aws:x": "y"}, "has_object_annotation": True}
-
-
-def test_moto_spells_the_etag_of_eventbridge_as_s3_does() -> None:
-    assert _one(_detail(object={"key": "k", "eTag": "e"})).etag == "e"
-
-
 def test_without_message_id_the_digest_of_the_body_stands_in() -> None:
-    body = _text("put")
+    body = payload_text("put")
     digest = sha256(body.encode()).hexdigest()
     assert parse_body(body).events[0].delivery_id == f"{digest}#0"
     assert parse_body(body.encode()) == parse_body(body)
 
 
 def test_text_beyond_ascii_is_read_as_text_or_bytes() -> None:
-    body = json.dumps(_put(key="ü"), ensure_ascii=False)
+    body = json.dumps(put(key="ü"), ensure_ascii=False)
     assert parse_body(body, message_id="m") == parse_body(body.encode(), message_id="m")
 
 
 def test_a_byte_order_mark_and_blanks_around_the_body_do_no_harm() -> None:
-    assert parse_body("\ufeff\n " + _text("put") + " \n", message_id="m") == parse_body(
-        _text("put"), message_id="m"
+    assert parse_body("\ufeff\n " + payload_text("put") + " \n", message_id="m") == parse_body(
+        payload_text("put"), message_id="m"
     )
 
 
 def test_a_pair_of_surrogates_is_one_character() -> None:
-    assert _one(_put(key="🌷")).key == "🌷"
+    assert one(put(key="🌷")).key == "🌷"
 
 
 _ALL = sorted(path.stem for path in PAYLOADS.glob("*.json"))
@@ -549,14 +292,14 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @given(st.data())
 def test_no_change_to_a_body_brings_another_error_than_body_error(data: st.DataObject) -> None:
-    body = copy.deepcopy(_body(data.draw(st.sampled_from(_ALL))))
+    body = copy.deepcopy(payload(data.draw(st.sampled_from(_ALL))))
     *path, last = data.draw(st.sampled_from(_places(body)[1:]))
     target = body
     for step in path:
         target = target[step]
     target[last] = data.draw(plain_data)
     try:
-        parsed = _parse(body)
+        parsed = parse(body)
     except BodyError:
         return
     for event in parsed.events:
