@@ -15,6 +15,8 @@ class Channel:
         self.failures: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.gone: Exception | None = None
+        #: Says yes to a run and does not keep it.
+        self.is_forgetful = False
 
     def send(self, request: Any) -> Any:
         """Answer one request, as ``SUPERVISOR_COMMS.send`` does."""
@@ -38,7 +40,8 @@ class Channel:
 
         if (request.dag_id, request.run_id) in self.runs:
             return ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)
-        self.runs[request.dag_id, request.run_id] = request.conf
+        if not self.is_forgetful:
+            self.runs[request.dag_id, request.run_id] = request.conf
         return OKResponse(ok=True)
 
     def _GetDagRunState(self, request: Any) -> Any:  # noqa: N802
