@@ -107,6 +107,11 @@ class Stage:
         rows = self._rows(sql, dag=DISPATCHER)
         return (str(rows[0][0]), rows[0][1], int(rows[0][2])) if rows else ("none", None, 0)
 
+    def is_watched(self) -> bool:
+        """Whether the dispatcher has deferred and a triggerer has taken its trigger."""
+        sql = "SELECT count(*) FROM trigger WHERE triggerer_id IS NOT NULL"
+        return self.dispatcher()[0] == "deferred" and self._rows(sql)[0][0] > 0
+
     def counts(self) -> dict[str, int]:
         """Messages of the queue: visible, in flight, delayed; and those in the dead letter queue."""
         names = {
@@ -199,6 +204,6 @@ def set_up(
         with cluster:
             stage = Stage(cluster, aws, bucket, url, Feeder(aws, bucket, TARGET, seed), timeouts, say)
             cluster.wait_for_dag(TARGET)
-            stage.wait("the dispatcher to defer", lambda: stage.dispatcher()[0] == "deferred", 180)
+            stage.wait("the dispatcher to defer", stage.is_watched, 180)
             say("the dispatcher waits for messages")
             yield stage
