@@ -29,9 +29,7 @@ def play(stage: Stage, waves: Sequence[Wave]) -> list[dict[str, Any]]:
             continue
         if wave.kill.kind == "triggerer":
             # While the dispatcher works, nothing depends on the triggerer.
-            stage.wait(
-                "the dispatcher to defer", lambda: stage.dispatcher()[0] == "deferred", _MOMENT_SECONDS
-            )
+            stage.wait("the dispatcher to defer", stage.is_watched, _MOMENT_SECONDS)
         struck.append(_play_wave(stage, wave, wave.kill))
     return struck
 
