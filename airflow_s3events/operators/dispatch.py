@@ -167,7 +167,7 @@ class S3EventDispatchOperator(BaseOperator):
         # What is loaded by now stays: else the collector looks through all of it while libraries load.
         gc.freeze()
         gates = self._gates()
-        # Loading the AWS libraries takes a new process a third of a second: Airflow answers meanwhile.
+        # Loading the AWS libraries takes a new process half a second: Airflow answers meanwhile.
         asked = asyncio.ensure_future(all_waiting(gates.values()))
         try:
             hook = await asyncio.to_thread(self._hook)
