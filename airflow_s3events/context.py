@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_s3events.events import ObjectEvent
-
-#: Where the dispatcher puts the event in the run's conf.
-CONF_KEY = "s3_event"
+from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
 
 
 def events_of(context: Mapping[str, Any]) -> list[ObjectEvent]:
@@ -29,7 +26,7 @@ def events_of(context: Mapping[str, Any]) -> list[ObjectEvent]:
         BodyError: The conf holds an ``s3_event`` that is not one.
     """
     conf = getattr(context.get("dag_run"), "conf", None) or {}
-    data = conf.get(CONF_KEY)
+    data = conf.get(EVENT_MEMBER)
     return [] if data is None else [_at_airflow_edge(ObjectEvent.deserialize(data))]
 
 

@@ -12,6 +12,8 @@ from airflow_s3events.exceptions import BodyError
 
 #: Version of the JSON form. Readers accept unknown members, so it rises only when one is removed or changes.
 SCHEMA = 1
+#: The member of a run's conf that holds the event: where a route writes it and ``events_of`` reads it.
+EVENT_MEMBER = "s3_event"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _REQUIRED = ("event_name", "event_type", "bucket", "key", "envelope")

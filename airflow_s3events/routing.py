@@ -11,12 +11,9 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
-from airflow_s3events.events import ObjectEvent
+from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
-
-#: The member of a run's conf that holds the event.
-EVENT_MEMBER = "s3_event"
 
 # Airflow's rule for ids (validate_key in airflow/utils/helpers.py, which refuses ".." from 3.3 on).
 _DAG_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]{1,250}")
