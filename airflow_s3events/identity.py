@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Any
 
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.exceptions import BodyError
@@ -61,13 +62,10 @@ def event_id(event: ObjectEvent) -> str:
     none, as S3 leaves it out of its records. ``docs/reference/identity.md`` says what each fall-back
     costs.
     """
-    version = None if event.version_id == "null" else event.version_id or None
-    parts = [event.bucket, event.key, version, event.event_type, *_distinction(event)]
-    # JSON keeps the parts apart, None from "null", and has a form for text that UTF-8 cannot hold.
-    return sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:40]
+    return _digest([event.bucket, event.key, _version(event), event.event_type, *_distinction(event)])
 
 
-def run_id(event: ObjectEvent, *, readable: bool = True, attempt: int = 0) -> str:
+def run_id(event: ObjectEvent, *, readable: bool = True, attempt: int = 0, identity: str = "") -> str:
     """Return the id of the DAG run that this event starts: ``s3_<readable part of the key>_<event id>``.
 
     At most 200 characters of ``[A-Za-z0-9_.-]`` without ``..``: Airflow's pattern allows more, but its log
@@ -76,13 +74,40 @@ def run_id(event: ObjectEvent, *, readable: bool = True, attempt: int = 0) -> st
 
     :param readable: False leaves the key out, which can be personal data.
     :param attempt: number of a wanted repeat, from 1; 0 is the first run.
+    :param identity: the event id under which a ledger knows the event, if that is not its own.
     :raises BodyError: ``attempt`` is not from 0 to 999,999,999; it comes from a message attribute.
     """
     if not 0 <= attempt <= MAX_ATTEMPT:
         raise BodyError(f"attempt should be from 0 to {MAX_ATTEMPT:,}")
     part = _readable(event.key) if readable else ""
-    name = f"s3_{part}_{event_id(event)}" if part else f"s3_{event_id(event)}"
+    name = f"s3_{part}_" if part else "s3_"
+    name += identity or event_id(event)
     return f"{name}_a{attempt}" if attempt else name
+
+
+def trusted_sequencer(event: ObjectEvent) -> str | None:
+    """Return the sequencer in upper case where it is S3's own and tells this event apart, else None."""
+    sequencer = (event.sequencer or "").upper()
+    return sequencer if _is_trusted(event, sequencer) else None
+
+
+def write_id(event: ObjectEvent) -> str | None:
+    """Return the name of the write that this event speaks of, as far as a listing can know it.
+
+    A listing has neither sequencer nor request id. Of a version it knows the version id, which is exact; in a
+    bucket without versions it knows ETag and size, which two writes of one content share, so whoever compares
+    looks at the time as well. 40 hexadecimal digits; None for an event that wrote no object.
+    """
+    if not event.is_created:
+        return None
+    version = _version(event)
+    content = [] if version else [event.etag, event.size or 0]
+    return _digest([event.bucket, event.key, version, *content])
+
+
+def object_id(bucket: str, key: str) -> str:
+    """Return a name of one key in one bucket, 40 hexadecimal digits, for indexes with short columns."""
+    return _digest([bucket, key])
 
 
 def _distinction(event: ObjectEvent) -> list[str | None]:
@@ -95,6 +120,15 @@ def _distinction(event: ObjectEvent) -> list[str | None]:
     if event.delivery_id:
         return ["delivery", event.delivery_id]
     return ["content", time, event.etag, sequencer, str(event.size)]
+
+
+def _version(event: ObjectEvent) -> str | None:
+    return None if event.version_id == "null" else event.version_id or None
+
+
+def _digest(parts: list[Any]) -> str:
+    # JSON keeps the parts apart, None from "null", and has a form for text that UTF-8 cannot hold.
+    return sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:40]
 
 
 def _is_trusted(event: ObjectEvent, sequencer: str) -> bool:
