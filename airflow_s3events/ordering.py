@@ -102,7 +102,7 @@ class Field:
     pattern: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, str) or not self.path:
+        if type(self.path) is not str or not self.path:
             raise ConfigurationError(f"path: {self.path!r} is not a member such as 'key'")
         try:
             re.compile(self.pattern or "")
