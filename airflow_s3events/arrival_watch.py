@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from airflow_s3events.arrivals import Awaited, Location, Seen
+from airflow_s3events.arrivals import Awaited
+from airflow_s3events.looks import Location, Seen
 from airflow_s3events.wake_ups import WakeUp
 
 log = logging.getLogger(__name__)

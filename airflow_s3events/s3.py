@@ -6,20 +6,11 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from airflow_s3events.arrivals import (
-    Awaited,
-    Content,
-    Head,
-    Listed,
-    Location,
-    Page,
-    Question,
-    Seen,
-    object_event,
-)
+from airflow_s3events.arrivals import Awaited
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.looks import Content, Head, Listed, Location, Page, Question, Seen, object_event
 from airflow_s3events.manifests import MAX_MANIFEST_BYTES
 
 _FORBIDDEN = (

@@ -22,8 +22,9 @@ from airflow_s3events.outages import through_outages
 from airflow_s3events.triggers.arrivals import S3ArrivalTrigger, watch
 
 if TYPE_CHECKING:
-    from airflow_s3events.arrivals import Awaited, Seen
+    from airflow_s3events.arrivals import Awaited
     from airflow_s3events.filters import EventFilter
+    from airflow_s3events.looks import Seen
     from airflow_s3events.wake_ups import Consume
 
 #: Airflow's own time-out of the deferral comes so much later than ours: only where no triggerer is alive.

@@ -13,7 +13,8 @@ from airflow_s3events._compat import BaseTrigger, TriggerEvent
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
-    from airflow_s3events.arrivals import Awaited, Seen
+    from airflow_s3events.arrivals import Awaited
+    from airflow_s3events.looks import Seen
     from airflow_s3events.wake_ups import Consume, WakeUp
 
 #: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_s3events.arrivals import Content, Head, Keys, Location, Manifest, Marker, Objects, Page
+from airflow_s3events.arrivals import Keys, Manifest, Marker, Objects
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.looks import Content, Head, Location, Page
 from airflow_s3events.s3 import S3Bucket
 from tests.contract.conftest import open_client
 

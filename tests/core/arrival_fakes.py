@@ -6,18 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_s3events.arrivals import (
-    Awaited,
-    Content,
-    Head,
-    Listed,
-    Location,
-    Page,
-    Question,
-    Seen,
-    object_event,
-)
+from airflow_s3events.arrivals import Awaited
 from airflow_s3events.events import ObjectEvent
+from airflow_s3events.looks import Content, Head, Listed, Location, Page, Question, Seen, object_event
 
 _MODIFIED = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
 

@@ -10,20 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_s3events import filters as f
-from airflow_s3events.arrivals import (
-    MAX_OBJECTS,
-    Awaited,
-    Content,
-    Head,
-    Keys,
-    Location,
-    Manifest,
-    Marker,
-    Objects,
-    awaited_of,
-    object_event,
-)
+from airflow_s3events.arrivals import MAX_OBJECTS, Awaited, Keys, Manifest, Marker, Objects, awaited_of
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.looks import Content, Head, Location, object_event
 from tests.core.arrival_fakes import InMemoryBucket, heads
 from tests.core.filter_strategies import filters as any_filters
 

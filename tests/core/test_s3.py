@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore import exceptions
 
-from airflow_s3events.arrivals import Content, Head, Location, Page, Question
 from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.looks import Content, Head, Location, Page, Question
 from airflow_s3events.s3 import S3Bucket
 from tests.core.test_sqs import OneAnswerClient
 
