@@ -98,6 +98,17 @@ async def test_a_foreign_queue_wakes_it_and_keeps_its_message_unreceived(bucket:
     assert message["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
+async def test_two_for_one_object_on_one_queue_both_find_it(bucket: Bucket, sqs: Any) -> None:
+    settings: dict[str, Any] = {"sqs_queue": bucket.queue, "consume": "all", "poke_seconds": 2.0}
+    both = [
+        asyncio.ensure_future(reason_of(trigger_of(bucket_key=bucket.uri("a"), **settings))) for _ in range(2)
+    ]
+    await asyncio.sleep(1.0)
+    bucket.put("a")
+    assert await asyncio.gather(*both) == [{"reason": "arrived"}] * 2
+    assert counts(sqs, bucket.queue) == (0, 0)
+
+
 async def test_what_it_is_told_does_not_reach_its_event(bucket: Bucket) -> None:
     bucket.put("hush-hush")
     payload = await reason_of(trigger_of(prefix=bucket.uri("hush")))

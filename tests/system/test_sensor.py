@@ -9,7 +9,7 @@ import pytest
 
 from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.demo.cluster import Cluster
-from tests.system.scenes import TARGET, Play, Played, Scene, playing
+from tests.system.scenes import TARGET, Play, Played, Scene, perform, playing
 
 _AT_ONCE = 4
 _PATIENCE_SECONDS = 280
@@ -206,6 +206,16 @@ def blocking_sensor(scene: Scene) -> None:
     assert is_empty(scene)
 
 
+def rescheduled_sensor(scene: Scene) -> None:
+    """It gives its slot back between two looks."""
+    source = waiting(scene, bucket_key="a", poke_interval=5)
+    scene.add_dags(source.replace("deferrable=True", "deferrable=False, mode='reschedule'"))
+    start(scene)
+    reaches(scene, "up_for_reschedule")
+    upload(scene, "a")
+    finds(scene, "a")
+
+
 _PLAYS: tuple[Play, ...] = (
     object_before_the_sensor,
     object_after_the_sensor,
@@ -216,6 +226,7 @@ _PLAYS: tuple[Play, ...] = (
     cleared_sensor,
     time_out,
     blocking_sensor,
+    rescheduled_sensor,
 )
 
 
@@ -229,3 +240,23 @@ def played(request: pytest.FixtureRequest, aws: EmbeddedAws, cluster: Cluster) -
 @pytest.mark.parametrize("play", _PLAYS, ids=lambda play: play.__name__)
 def test_a_sensor_finds_what_is_in_the_bucket(play: Play, played: Played) -> None:
     played[play.__name__].result(_PATIENCE_SECONDS)
+
+
+def killed_triggerer(scene: Scene) -> None:
+    """The triggerer dies while it listens, and the message goes to nobody: the next one looks first."""
+    scene.add_dags(waiting(scene, bucket_key="a", poke_interval=3600, **own_queue(scene)))
+    start(scene)
+    reaches(scene, "deferred")
+    listens(scene)
+    scene.cluster.kill("triggerer")
+    upload(scene, "a")
+    scene.aws.sqs.purge_queue(QueueUrl=scene.bucket.queue_url)
+    scene.cluster.restart("triggerer")
+    finds(scene, "a")
+
+
+# It is everybody's triggerer, so this one plays when the others have ended.
+def test_a_sensor_outlives_its_triggerer(aws: EmbeddedAws, cluster: Cluster, played: Played) -> None:
+    for other in played.values():
+        other.exception(_PATIENCE_SECONDS)
+    perform(killed_triggerer, aws, cluster)
