@@ -90,6 +90,15 @@ class Seen:
 Look: TypeAlias = Generator[Question, Any, Seen]
 
 
+def proceed(look: Look, answer: Any) -> Question | Seen:
+    """Send a look the answer to its question (None to begin); return its next one, or what it has seen."""
+    try:
+        return look.send(answer)
+    except StopIteration as end:
+        seen: Seen = end.value
+        return seen
+
+
 def object_event(
     location: Location,
     *,

@@ -10,7 +10,17 @@ from airflow_s3events.arrivals import Awaited
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.looks import Content, Head, Listed, Location, Page, Question, Seen, object_event
+from airflow_s3events.looks import (
+    Content,
+    Head,
+    Listed,
+    Location,
+    Page,
+    Question,
+    Seen,
+    object_event,
+    proceed,
+)
 from airflow_s3events.manifests import MAX_MANIFEST_BYTES
 
 _FORBIDDEN = (
@@ -51,14 +61,10 @@ class S3Bucket:
     async def look(self, awaited: Awaited, first: Location | None = None) -> Seen:
         """Hold the conversation of one look: one call for each question."""
         conversation = awaited.look(first)
-        answer: Any = None
-        while True:
-            try:
-                question = conversation.send(answer)
-            except StopIteration as end:
-                seen: Seen = end.value
-                return seen
-            answer = await self.answer(question)
+        step = proceed(conversation, None)
+        while not isinstance(step, Seen):
+            step = proceed(conversation, await self.answer(step))
+        return step
 
     async def answer(self, question: Question) -> Any:
         """Return S3's answer, in the form that the question says."""

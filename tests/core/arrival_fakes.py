@@ -8,7 +8,17 @@ from typing import Any
 
 from airflow_s3events.arrivals import Awaited
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.looks import Content, Head, Listed, Location, Page, Question, Seen, object_event
+from airflow_s3events.looks import (
+    Content,
+    Head,
+    Listed,
+    Location,
+    Page,
+    Question,
+    Seen,
+    object_event,
+    proceed,
+)
 
 _MODIFIED = datetime(2026, 5, 4, 12, tzinfo=timezone.utc)
 
@@ -35,15 +45,11 @@ class InMemoryBucket:
 
     def seen(self, awaited: Awaited, first: Location | None = None) -> Seen:
         conversation = awaited.look(first)
-        answer: Any = None
-        while True:
-            try:
-                question = conversation.send(answer)
-            except StopIteration as end:
-                seen: Seen = end.value
-                return seen
-            self.questions.append(question)
-            answer = self._answer(question)
+        step = proceed(conversation, None)
+        while not isinstance(step, Seen):
+            self.questions.append(step)
+            step = proceed(conversation, self._answer(step))
+        return step
 
     def _answer(self, question: Question) -> Any:
         if isinstance(question, Page):
