@@ -14,6 +14,18 @@ from airflow.configuration import conf
 from airflow.sdk import DAG, BaseOperator, Context
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+try:  # Sensors: airflow.sdk from 3.0, its exceptions from 3.1
+    from airflow.sdk import BaseSensorOperator, PokeReturnValue
+except ImportError:
+    from airflow.sensors.base import (  # type: ignore[import-not-found, no-redef]
+        BaseSensorOperator,
+        PokeReturnValue,
+    )
+try:
+    from airflow.sdk.exceptions import AirflowSensorTimeout
+except ImportError:
+    from airflow.exceptions import AirflowSensorTimeout  # type: ignore[no-redef]
+
 from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
 from airflow_s3events.settlement import RunState
 
@@ -22,11 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAG",
+    "AirflowSensorTimeout",
     "BaseOperator",
+    "BaseSensorOperator",
     "BaseTrigger",
     "Context",
+    "PokeReturnValue",
     "SupervisorRuns",
     "TriggerEvent",
+    "default_deferrable",
     "earliest_resume_seconds",
 ]
 
@@ -50,6 +66,11 @@ def earliest_resume_seconds() -> float:
     on top are for the scheduler's own loop.
     """
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + 3.0
+
+
+def default_deferrable() -> bool:
+    """Return whether operators that can defer do so when their user does not say."""
+    return conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
 class SupervisorRuns:
