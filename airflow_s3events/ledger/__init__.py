@@ -1,0 +1,10 @@
+"""What happened to each object event, for longer than Airflow keeps its runs."""
+
+from __future__ import annotations
+
+from airflow_s3events.ledger.entries import Decision, Entry, Write
+from airflow_s3events.ledger.ledger import Ledger, LedgerSettings
+from airflow_s3events.ledger.memory import MemoryStore
+from airflow_s3events.ledger.store import Document, Store
+
+__all__ = ["Decision", "Document", "Entry", "Ledger", "LedgerSettings", "MemoryStore", "Store", "Write"]

@@ -1,0 +1,266 @@
+"""What a ledger knows, as pure functions from one version of a document to the next.
+
+Four kinds of documents:
+
+* ``event/<event id>/<dag id>``: an **entry**, what became of one event for one DAG.
+* ``write/<write id>``: a **write**, which event stands for one write of one object. It gives a notification
+  and a listing, which have no name in common, one name: that of whichever came first.
+* ``mark/<lane>``: a **mark**, the newest place that was seen in a lane.
+* ``progress/<name>``: how far a reconciliation has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_s3events.events import ObjectEvent, utc_text
+from airflow_s3events.identity import event_id, write_id
+from airflow_s3events.ordering import Place
+
+Body = dict[str, Any]
+
+NOTIFICATION = "notification"
+RECONCILE = "reconcile"
+
+#: Of two decisions on one event the one of higher rank stays; of equal rank, the later. 0: not decided yet.
+_RANKS = {
+    "put_off": 0,
+    "not_stored": 0,
+    "ignored": 1,
+    "unmatched": 1,
+    "stale": 1,
+    "gave_up": 1,
+    "duplicate": 2,
+    "started": 3,
+    "restarted": 4,
+}
+_DECIDED = 1
+_HAS_RUN = 2
+#: Members of the event that an entry keeps: what tells it apart and what a listing has, nothing of persons.
+_KEPT = ("event_type", "bucket", "key", "version_id", "sequencer", "size", "etag", "event_time", "envelope")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about one event.
+
+    Attributes:
+        event: The event.
+        what: As the dispatcher counts it: ``started``, ``restarted``, ``duplicate``, ``stale``,
+            ``unmatched``, ``ignored``, ``put_off``, ``not_stored`` or ``gave_up``.
+        dag_id: The DAG that it was decided for; empty where no route takes the event.
+        run_id: The run that the event has, where it has one.
+        reason: For people.
+        same_as: The event id that the run is named by, where a listing had named it first.
+        message_id: SQS's id of the message that brought it; empty for a listing.
+        disposition: The fate of the message.
+        origin: ``notification`` or ``reconcile``.
+    """
+
+    event: ObjectEvent
+    what: str
+    dag_id: str = ""
+    run_id: str | None = None
+    reason: str = ""
+    same_as: str = ""
+    message_id: str = ""
+    disposition: str = ""
+    origin: str = NOTIFICATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry, read back: the members of a ``Decision``, and when.
+
+    Attributes:
+        event_id: Of the event itself.
+        event: Its type, bucket, key, version, sequencer, size, ETag, time and envelope, as plain data.
+        seen: How often it came.
+        first_seen, last_seen, decided_at: Seconds since the epoch.
+        first_message: SQS's id of the message that brought it first.
+        late_seconds: From the event's own time until it was first seen; None where it has no time.
+    """
+
+    event_id: str
+    event: Mapping[str, Any]
+    what: str
+    dag_id: str
+    run_id: str | None
+    reason: str
+    same_as: str
+    disposition: str
+    origin: str
+    seen: int
+    first_seen: float
+    last_seen: float
+    decided_at: float
+    first_message: str
+    last_message: str
+    late_seconds: float | None
+
+    @property
+    def has_run(self) -> bool:
+        """A run was made for it, whether Airflow still has it or not."""
+        return _RANKS.get(self.what, 0) >= _HAS_RUN and self.run_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What is known of one write.
+
+    Attributes:
+        event_id: The event that stands for it: the run of the write is named by it.
+        origin: ``notification`` or ``reconcile``.
+        is_decided: Its fate is settled; False while its message is on the way, or put off.
+    """
+
+    event_id: str
+    origin: str
+    is_decided: bool
+
+
+def entry_name(event: ObjectEvent, dag_id: str) -> str:
+    """Return the name of the entry of ``event`` for a DAG."""
+    return f"event/{event_id(event)}/{dag_id}"
+
+
+def write_name(event: ObjectEvent) -> str | None:
+    """Return the name of the write that ``event`` speaks of; None where it wrote no object."""
+    name = write_id(event)
+    return None if name is None else f"write/{name}"
+
+
+def mark_name(place: Place) -> str:
+    """Return the name of the mark of a lane."""
+    return f"mark/{place.lane}"
+
+
+def read_entry(body: Mapping[str, Any]) -> Entry:
+    """Return the entry that a document holds."""
+    return Entry(**body)
+
+
+def recorded(body: Body | None, decision: Decision, now: float) -> Body:
+    """Return the entry with one more decision on the same event."""
+    fresh = _fresh(decision, now)
+    if body is None:
+        return fresh
+    seen = {"seen": body["seen"] + 1, "last_seen": now, "last_message": decision.message_id}
+    if _RANKS.get(decision.what, 0) < _RANKS.get(body["what"], 0):
+        return {**body, **seen}
+    first = {name: body[name] for name in ("event", "origin", "first_seen", "first_message", "late_seconds")}
+    return {**fresh, **first, **seen}
+
+
+def claimed(body: Body | None, event: ObjectEvent, origin: str, tolerance: float) -> tuple[Body, str]:
+    """Claim a write for ``event``; return the document and the event id that stands for the write.
+
+    A version is one write, whoever speaks of it. Without versions two writes of one content share a document,
+    so notifications, which tell them apart themselves, keep their own names; only between a notification and
+    a listing is the time compared: a listing's object was written no later than ``tolerance`` seconds after
+    the last write known (multipart uploads have the time at which they *began*, so there is no lower bound),
+    and one notification is taken for a write that a listing has named.
+    """
+    own, time = event_id(event), _seconds(event)
+    fresh = {"event_id": own, "origin": origin, "time": time, "copy": "", "what": ""}
+    if body is None:
+        return fresh, own
+    if own in (body["event_id"], body["copy"]) or _version(event):
+        return body, body["event_id"]
+    if origin == RECONCILE:
+        is_known = time is None or body["time"] is None or time <= body["time"] + tolerance
+        return (body, body["event_id"]) if is_known else (fresh, own)
+    if _is_notice(body, event, tolerance):
+        return {**body, "copy": own, "time": _later(body["time"], time)}, body["event_id"]
+    if time is None or body["time"] is None or time > body["time"]:
+        return fresh, own
+    return body, own
+
+
+def settled(body: Body | None, decision: Decision) -> Body | None:
+    """Return the write with the fate of the event that stands for it."""
+    names = {event_id(decision.event), decision.same_as}
+    if body is None or body["event_id"] not in names:
+        return body
+    if _RANKS.get(decision.what, 0) < _RANKS.get(body["what"], 0):
+        return body
+    return {**body, "what": decision.what}
+
+
+def read_write(body: Mapping[str, Any]) -> Write:
+    """Return the write that a document holds."""
+    is_decided = _RANKS.get(body["what"], 0) >= _DECIDED
+    return Write(body["event_id"], body["origin"], is_decided)
+
+
+def is_older(listed: ObjectEvent, body: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether the write known is the one listed, or a later one of the same content."""
+    time, known = _seconds(listed), body["time"]
+    return bool(_version(listed)) or time is None or known is None or time <= known + tolerance
+
+
+def advanced(body: Body | None, place: Place, own: str) -> tuple[Body, str]:
+    """Move a mark to ``place`` if that is newer; return the event id that stands there now.
+
+    Another's id where the place is older than the mark, or is the mark's own: the caller knows whether two
+    events at one place are one.
+    """
+    if body is None or body["position"] < place.position:
+        return {"position": place.position, "event_id": own}, own
+    return body, body["event_id"]
+
+
+def _fresh(decision: Decision, now: float) -> Body:
+    event = decision.event
+    time = _seconds(event)
+    data = {name: getattr(event, name) for name in _KEPT}
+    data["event_time"] = None if event.event_time is None else utc_text(event.event_time)
+    return {
+        "event_id": event_id(event),
+        "event": data,
+        "what": decision.what,
+        "dag_id": decision.dag_id,
+        "run_id": decision.run_id,
+        "reason": decision.reason,
+        "same_as": decision.same_as,
+        "disposition": decision.disposition,
+        "origin": decision.origin,
+        "seen": 1,
+        "first_seen": now,
+        "last_seen": now,
+        "decided_at": now,
+        "first_message": decision.message_id,
+        "last_message": decision.message_id,
+        "late_seconds": None if time is None else round(now - time, 3),
+    }
+
+
+def _is_notice(body: Body, event: ObjectEvent, tolerance: float) -> bool:
+    """Whether this notification is the one that a listing has run ahead of."""
+    if body["origin"] != RECONCILE or body["copy"]:
+        return False
+    time, listed = _seconds(event), body["time"]
+    if time is None or listed is None:
+        return True
+    # "-<number of parts>" ends the ETag of a multipart upload, listed with the time of its beginning.
+    return time >= listed - tolerance and (time <= listed + tolerance or "-" in (event.etag or ""))
+
+
+def _version(event: ObjectEvent) -> str | None:
+    return None if event.version_id == "null" else event.version_id
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return one if other is None or (one is not None and one > other) else other
+
+
+def _seconds(event: ObjectEvent) -> float | None:
+    moment = event.event_time
+    return None if moment is None else _timestamp(moment)
+
+
+def _timestamp(moment: datetime) -> float:
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds()

@@ -1,0 +1,197 @@
+"""Documents in a table of PostgreSQL, MySQL or SQLite, by SQLAlchemy 1.4 or 2, which Airflow brings along."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.ledger.store import Document
+
+_T = TypeVar("_T")
+
+#: Name of the table where none is given.
+TABLE = "s3events_ledger"
+#: Rows of one statement: SQLite before 3.32 takes 999 parameters, at six a row.
+_CHUNK = 150
+#: Rows of one delete: short enough that dispatchers do not wait behind a purge.
+_PURGE_CHUNK = 5_000
+
+_UPSERTS: dict[str, Callable[[sa.Table], Any]] = {
+    "postgresql": postgresql.insert,
+    "sqlite": sqlite.insert,
+    "mysql": mysql.insert,
+    "mariadb": mysql.insert,
+}
+
+
+def ledger_table(name: str = TABLE) -> sa.Table:
+    """Return the table: one row for each document, its body as JSON text."""
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("name", sa.String(320), primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("subject", sa.String(40), nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=True),
+        # Who wrote this version: a statement that refuses a row says nothing of it, so it is read back.
+        sa.Column("writer", sa.String(32), nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Index(f"{name}_subject", "subject"),
+        sa.Index(f"{name}_expires_at", "expires_at"),
+    )
+
+
+def upsert(dialect: str, table: sa.Table, rows: Sequence[dict[str, Any]]) -> Any:
+    """Return the statement that writes rows, each only over the version before its own.
+
+    Raises:
+        ConfigurationError: There is none for this database.
+    """
+    if dialect not in _UPSERTS:
+        raise ConfigurationError(f"ledger: {dialect} is not one of {', '.join(sorted(_UPSERTS))}")
+    insert = _UPSERTS[dialect](table).values(list(rows))
+    changed = [c.name for c in table.columns if c.name not in ("name", "version")]
+    if _UPSERTS[dialect] is mysql.insert:
+        is_next = table.c.version + 1 == insert.inserted.version
+        # In this order: MySQL sees what an assignment before has set, so the version comes last.
+        new = [(name, sa.func.if_(is_next, insert.inserted[name], table.c[name])) for name in changed]
+        new.append(("version", sa.func.if_(is_next, insert.inserted.version, table.c.version)))
+        return insert.on_duplicate_key_update(new)
+    return insert.on_conflict_do_update(
+        index_elements=["name"],
+        set_={name: insert.excluded[name] for name in (*changed, "version")},
+        where=table.c.version + 1 == insert.excluded.version,
+    )
+
+
+class SqlStore:
+    """Documents in a table, which is made on first use where it is not there.
+
+    Every call runs in a thread, on a connection of the engine's pool.
+
+    Args:
+        url: SQLAlchemy's URL of the database.
+        table: Name of the table, with a schema before a dot if need be.
+    """
+
+    def __init__(self, url: str | sa.engine.URL, *, table: str = TABLE) -> None:
+        name, schema = (table.rpartition(".")[2], table.rpartition(".")[0] or None)
+        self.table = ledger_table(name)
+        self.table.schema = schema
+        try:
+            self._engine = sa.create_engine(url, pool_pre_ping=True, future=True)
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+            raise ConfigurationError(f"ledger: the database's URL: {error}") from error
+        self._is_there = False
+
+    def __repr__(self) -> str:
+        # A URL may hold a password.
+        return f"SqlStore({self._engine.dialect.name}, table={self.table.fullname!r})"
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.to_thread(self._engine.dispose)
+
+    async def read(self, names: Sequence[str]) -> dict[str, Document]:
+        """Read in one round trip for each 1,000 names."""
+        return await self._call(lambda connection: self._read(connection, list(names)))
+
+    async def write(self, documents: Sequence[Document]) -> set[str]:
+        """Write in one transaction, rows in order of their names, so that two writers never deadlock."""
+        return await self._call(lambda connection: self._write(connection, documents)) if documents else set()
+
+    async def about(self, subject: str) -> list[Document]:
+        """Read by the index on subject."""
+        query = sa.select(self.table).where(self.table.c.subject == subject).order_by(self.table.c.name)
+        return await self._call(lambda connection: [_document(row) for row in connection.execute(query)])
+
+    async def purge(self, before: float) -> int:
+        """Delete some thousands at a time, each in a transaction of its own."""
+        removed = 0
+        while True:
+            count = await self._call(lambda connection: self._purge(connection, int(before)))
+            removed += count
+            if count < _PURGE_CHUNK:
+                return removed
+
+    def _read(self, connection: Any, names: list[str]) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        for first in range(0, len(names), _CHUNK * 6):
+            some = names[first : first + _CHUNK * 6]
+            query = sa.select(self.table).where(self.table.c.name.in_(some))
+            found.update((row.name, _document(row)) for row in connection.execute(query))
+        return found
+
+    def _write(self, connection: Any, documents: Sequence[Document]) -> set[str]:
+        writer = uuid4().hex
+        rows = sorted((_row(document, writer) for document in documents), key=lambda row: str(row["name"]))
+        kept: set[str] = set()
+        for first in range(0, len(rows), _CHUNK):
+            some = rows[first : first + _CHUNK]
+            connection.execute(upsert(self._engine.dialect.name, self.table, some))
+            names = [row["name"] for row in some]
+            mine = (self.table.c.name.in_(names), self.table.c.writer == writer)
+            kept.update(connection.execute(sa.select(self.table.c.name).where(*mine)).scalars())
+        return {document.name for document in documents} - kept
+
+    def _purge(self, connection: Any, before: int) -> int:
+        old = sa.select(self.table.c.name).where(self.table.c.expires_at < before).limit(_PURGE_CHUNK)
+        names = connection.execute(old).scalars().all()
+        for first in range(0, len(names), _CHUNK * 6):
+            some = names[first : first + _CHUNK * 6]
+            which = (self.table.c.name.in_(some), self.table.c.expires_at < before)
+            connection.execute(sa.delete(self.table).where(*which))
+        return len(names)
+
+    async def _call(self, work: Callable[[Any], _T]) -> _T:
+        return await asyncio.to_thread(self._run, work)
+
+    def _run(self, work: Callable[[Any], _T]) -> _T:
+        with _translated():
+            if not self._is_there:
+                self._make_table()
+            with self._engine.begin() as connection:
+                return work(connection)
+
+    def _make_table(self) -> None:
+        try:
+            self.table.metadata.create_all(self._engine)
+        except sa.exc.DBAPIError:
+            # Two processes that start together both find it missing; one of them makes it.
+            if not sa.inspect(self._engine).has_table(self.table.name, schema=self.table.schema):
+                raise
+        self._is_there = True
+
+
+def _row(document: Document, writer: str) -> dict[str, Any]:
+    return {
+        "name": document.name,
+        "version": document.version,
+        "subject": document.subject,
+        "expires_at": document.expires_at,
+        "writer": writer,
+        "body": json.dumps(document.body, separators=(",", ":")),
+    }
+
+
+def _document(row: Any) -> Document:
+    return Document(row.name, row.version, json.loads(row.body), row.subject, row.expires_at)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Tell a database that is away from one that refuses; neither text may show the statement's values."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        raise OutageError(f"the ledger's database: {getattr(error, 'orig', error)}") from error
+    except sa.exc.SQLAlchemyError as error:
+        raise ConfigurationError(f"ledger: its database refuses: {getattr(error, 'orig', error)}") from error

@@ -1,0 +1,189 @@
+"""One suite, four stores: what a ledger relies on holds in memory, SQLite, PostgreSQL and DynamoDB alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.ledger import Document, Store
+from airflow_s3events.ledger.dynamodb import DynamoDbStore
+from airflow_s3events.ledger.sql import SqlStore, ledger_table, upsert
+from tests.ledger_stores import KINDS, open_dynamodb, open_store
+from tests.system.postgres import Postgres, PostgresMissingError
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    try:
+        server = Postgres()
+    except PostgresMissingError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server.create_database("ledger")
+
+
+@pytest.fixture(params=KINDS)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    urls = {"dynamodb": "moto_url", "postgres": "postgres_url"}
+    kind = request.param
+    url = request.getfixturevalue(urls[kind]) if kind in urls else f"sqlite:///{tmp_path / 'ledger.db'}"
+    async with open_store(kind, url=url) as opened:
+        yield opened
+
+
+def document(name: str = "event/a", version: int = 1, **members: Any) -> Document:
+    standard: dict[str, Any] = {"name": name, "version": version, "body": {"n": version}}
+    return Document(**standard | members)
+
+
+async def test_what_was_written_is_read(store: Store) -> None:
+    body = {"text": 'ü"\u2028', "none": None, "list": [1, 2.5, True], "inner": {"a": "b"}}
+    written = document(body=body, subject="s" * 40, expires_at=2_000_000_000)
+    assert await store.write([written]) == set()
+    assert await store.read(["event/a", "event/b"]) == {"event/a": written}
+
+
+async def test_nothing_is_read_and_written_for_nothing(store: Store) -> None:
+    assert await store.read([]) == {}
+    assert await store.write([]) == set()
+
+
+async def test_a_second_first_version_is_refused(store: Store) -> None:
+    await store.write([document(body={"by": "one"})])
+    assert await store.write([document(body={"by": "two"})]) == {"event/a"}
+    assert (await store.read(["event/a"]))["event/a"].body == {"by": "one"}
+
+
+async def test_only_the_next_version_is_written(store: Store) -> None:
+    await store.write([document()])
+    assert await store.write([document(version=3)]) == {"event/a"}
+    assert await store.write([document(version=2)]) == set()
+    assert await store.write([document(version=2)]) == {"event/a"}
+    assert (await store.read(["event/a"]))["event/a"].version == 2
+
+
+async def test_a_next_version_of_nothing_never_stands(store: Store) -> None:
+    """But in SQL, which may insert it: nobody writes one without having read the one before."""
+    if isinstance(store, SqlStore):
+        pytest.skip("an upsert inserts it; documents are purged, never overtaken")
+    assert await store.write([document(version=2)]) == {"event/a"}
+
+
+async def test_one_that_is_refused_keeps_no_other_from_being_written(store: Store) -> None:
+    await store.write([document("event/b")])
+    assert await store.write([document("event/a"), document("event/b"), document("event/c")]) == {"event/b"}
+    assert set(await store.read(["event/a", "event/b", "event/c"])) == {"event/a", "event/b", "event/c"}
+
+
+async def test_of_many_that_write_one_version_at_once_one_wins(store: Store) -> None:
+    refused = await asyncio.gather(*(store.write([document(body={"by": n})]) for n in range(8)))
+    assert sorted(map(len, refused)) == [0] + [1] * 7
+    winner = next(n for n, names in enumerate(refused) if not names)
+    assert (await store.read(["event/a"]))["event/a"].body == {"by": winner}
+
+
+async def test_a_thousand_documents_at_once(store: Store) -> None:
+    documents = [document(f"event/{n:04}") for n in range(1000)]
+    assert await store.write(documents) == set()
+    assert await store.write(documents[:5]) == {d.name for d in documents[:5]}
+    assert await store.read([d.name for d in documents]) == {d.name: d for d in documents}
+
+
+async def test_documents_are_found_by_what_they_are_about(store: Store) -> None:
+    await store.write(
+        [document("event/a", subject="x"), document("event/b", subject="y"), document("mark/c")]
+    )
+    assert [d.name for d in await store.about("x")] == ["event/a"]
+    assert await store.about("z") == []
+
+
+async def test_a_later_version_is_found_once_by_what_it_is_about(store: Store) -> None:
+    await store.write([document(subject="x")])
+    await store.write([document(version=2, subject="x")])
+    assert [d.version for d in await store.about("x")] == [2]
+
+
+async def test_a_purge_removes_what_has_expired_and_nothing_else(store: Store) -> None:
+    expiring = [document(f"event/{n:03}", expires_at=100 + n, subject="x") for n in range(60)]
+    await store.write([*expiring, document("write/a")])
+    assert await store.purge(150) == 50
+    left = await store.read([d.name for d in [*expiring, document("write/a")]])
+    assert sorted(left) == [f"event/{n:03}" for n in range(50, 60)] + ["write/a"]
+    assert len(await store.about("x")) == 10
+
+
+async def test_a_purged_document_can_be_written_anew(store: Store) -> None:
+    await store.write([document(expires_at=1)])
+    await store.purge(2)
+    assert await store.write([document()]) == set()
+
+
+async def test_the_table_of_another_process_is_used(tmp_path: Path) -> None:
+    stores = [SqlStore(f"sqlite:///{tmp_path / 'ledger.db'}") for _ in range(2)]
+    await stores[0].write([document()])
+    assert await stores[1].read(["event/a"]) == {"event/a": document()}
+    for each in stores:
+        await each.close()
+
+
+async def test_a_database_that_is_away_is_an_outage() -> None:
+    store = SqlStore("postgresql+psycopg2://u:topsecret@127.0.0.1:9/none")
+    with pytest.raises(OutageError) as raised:
+        await store.read(["a"])
+    assert "topsecret" not in f"{raised.value}{store!r}"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuch://x"])
+def test_a_url_that_is_none_names_the_setting(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="ledger"):
+        SqlStore(url)
+
+
+async def test_a_table_that_is_another_names_the_setting(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE VIEW s3events_ledger AS SELECT 1 AS other"))
+    engine.dispose()
+    store = SqlStore(url)
+    with pytest.raises((ConfigurationError, OutageError), match="ledger"):
+        await store.read(["a"])
+    await store.close()
+
+
+async def test_a_missing_table_of_dynamodb_names_the_command(moto_url: str) -> None:
+    async with open_dynamodb(moto_url) as client:
+        with pytest.raises(ConfigurationError, match="s3events ledger create"):
+            await DynamoDbStore(client, table="none").read(["a"])
+
+
+def test_a_database_without_an_upsert_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="oracle"):
+        upsert("oracle", ledger_table(), [{"name": "a"}])
+
+
+def test_mysql_writes_only_over_the_version_before_and_sets_the_version_last() -> None:
+    """By its text: no server of MySQL is run here."""
+    row = dict.fromkeys(("name", "version", "subject", "expires_at", "writer", "body"), "1")
+    text = str(upsert("mysql", ledger_table(), [row]).compile(dialect=mysql.dialect()))
+    is_next = "s3events_ledger.version + %s = VALUES(version)"
+    columns = ("subject", "expires_at", "writer", "body", "version")
+    set_ = [f"{c} = if({is_next}, VALUES({c}), s3events_ledger.{c})" for c in columns]
+    assert text.partition(" ON DUPLICATE KEY UPDATE ")[2] == ", ".join(set_)
+
+
+def test_mysql_can_make_the_table() -> None:
+    text = str(sa.schema.CreateTable(ledger_table()).compile(dialect=mysql.dialect()))
+    assert "PRIMARY KEY (name)" in text
+
+
+def test_a_document_is_a_value() -> None:
+    assert replace(document(), version=2) != document()
