@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,7 +71,8 @@ class S3EventsHook(AwsBaseHook):
     async def _async_client(self) -> Any:
         if hasattr(self, "get_async_conn"):
             return await self.get_async_conn()  # type: ignore[no-untyped-call]
-        return self.async_conn  # amazon provider before 9.5
+        # The amazon provider before 9.5 asks for the connection where it stands, which may block.
+        return await asyncio.to_thread(lambda: self.async_conn)
 
 
 def hook_for(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,9 @@ import boto3
 import pytest
 
 from tests.adapters.channel import Channel
+from tests.adapters.metadata_database import MetadataDatabase
 from tests.emulators import ministack_server
+from tests.lines import AIRFLOW
 
 REGION = "us-east-1"
 SECRET = "secret-access-key-of-the-test"
@@ -103,3 +105,35 @@ def channel(monkeypatch: pytest.MonkeyPatch) -> Channel:
     fake = Channel("process", "archive")
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", fake, raising=False)
     return fake
+
+
+@pytest.fixture
+def allowed_run_ids(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Sets Airflow's pattern of run ids for the time of a test."""
+    from airflow_s3events._compat import run_ids
+
+    def allow(pattern: str) -> None:
+        monkeypatch.setenv("AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN", pattern)
+        run_ids._allowed.cache_clear()
+
+    yield allow
+    run_ids._allowed.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def filled_database() -> MetadataDatabase:
+    return MetadataDatabase("process", "archive")
+
+
+@pytest.fixture
+def database(filled_database: MetadataDatabase) -> MetadataDatabase:
+    """Airflow 2's database, without runs."""
+    filled_database.empty()
+    return filled_database
+
+
+@pytest.fixture
+def airflow_side(request: pytest.FixtureRequest) -> Channel | MetadataDatabase:
+    """What a task of the installed Airflow creates its runs in."""
+    side: Channel | MetadataDatabase = request.getfixturevalue("channel" if AIRFLOW >= (3, 0) else "database")
+    return side
