@@ -23,6 +23,7 @@ from airflow_s3events.ordering import Place
 Body = dict[str, Any]
 
 NOTIFICATION = "notification"
+#: A reconciliation, its name after a slash: so that it knows its own work again after a kill.
 RECONCILE = "reconcile"
 
 #: Of two decisions on one event the one of higher rank stays; of equal rank, the later. 0: not decided yet.
@@ -113,13 +114,18 @@ class Write:
 
     Attributes:
         event_id: The event that stands for it: the run of the write is named by it.
-        origin: ``notification`` or ``reconcile``.
+        origin: ``notification``, or ``reconcile/`` and the name of the reconciliation that found it.
         is_decided: Its fate is settled; False while its message is on the way, or put off.
     """
 
     event_id: str
     origin: str
     is_decided: bool
+
+    @property
+    def is_notified(self) -> bool:
+        """A notification came first."""
+        return not _is_listing(self.origin)
 
 
 def entry_name(event: ObjectEvent, dag_id: str) -> str:
@@ -170,7 +176,7 @@ def claimed(body: Body | None, event: ObjectEvent, origin: str, tolerance: float
         return fresh, own
     if own in (body["event_id"], body["copy"]) or _version(event):
         return body, body["event_id"]
-    if origin == RECONCILE:
+    if _is_listing(origin):
         is_known = time is None or body["time"] is None or time <= body["time"] + tolerance
         return (body, body["event_id"]) if is_known else (fresh, own)
     if _is_notice(body, event, tolerance):
@@ -238,9 +244,13 @@ def _fresh(decision: Decision, now: float) -> Body:
     }
 
 
+def _is_listing(origin: str) -> bool:
+    return origin.startswith(RECONCILE)
+
+
 def _is_notice(body: Body, event: ObjectEvent, tolerance: float) -> bool:
     """Whether this notification is the one that a listing has run ahead of."""
-    if body["origin"] != RECONCILE or body["copy"]:
+    if not _is_listing(body["origin"]) or body["copy"]:
         return False
     time, listed = _seconds(event), body["time"]
     if time is None or listed is None:

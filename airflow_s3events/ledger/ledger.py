@@ -134,7 +134,7 @@ class Ledger:
             asked: Events, each with the DAGs that are to get it.
             place: The order; None: none.
             same_place_is_same: Two events at one place are copies of one, as with ``ByField``.
-            origin: ``notification`` or ``reconcile``.
+            origin: ``notification``, or ``reconcile/`` and a name.
         """
         events = [event for event, _ in asked]
         entries = await self.store.read(

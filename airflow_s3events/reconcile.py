@@ -1,0 +1,284 @@
+"""The bucket is the truth: list it, compare it with the ledger, and start what is missing.
+
+A listing has no sequencer, so an object in it and the notification of its write have no name in common. The
+ledger gives them one (``ledger.entries.claimed``): whichever comes first names the run, the other finds it.
+So a notification that was only late starts nothing again, and a reconciliation that is killed and begins anew
+starts nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from airflow_s3events.dispatch import Runs
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import ConfigurationError, RouteError
+from airflow_s3events.filters import EventFilter, everything
+from airflow_s3events.gates import Closed, Gate
+from airflow_s3events.identity import run_id
+from airflow_s3events.ledger import Decision, Ledger, Write
+from airflow_s3events.ledger.entries import RECONCILE
+from airflow_s3events.listings import ListedPage, Listing
+from airflow_s3events.routing import Route, Routes
+from airflow_s3events.settlement import RunState
+
+log = logging.getLogger(__name__)
+
+#: Objects that a report names one by one.
+_EXAMPLES = 20
+#: Mark of an event that a listing made: ``event.extra["origin"]``.
+ORIGIN = {"origin": RECONCILE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileSettings:
+    """Which objects are compared, and what is done about those that are missing.
+
+    Attributes:
+        when: Only objects that this filter matches.
+        modified_after: Only objects written after that moment.
+        min_age_seconds: Only objects written so long ago: a younger one's notification may be on its way.
+            Default 900.
+        limit: Start no more runs than so many; None: no limit.
+        dry_run: Start nothing and note nothing.
+
+    Raises:
+        ConfigurationError: One of them cannot work; names it.
+    """
+
+    when: EventFilter = everything
+    modified_after: datetime | None = None
+    min_age_seconds: float = 900.0
+    limit: int | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.modified_after is not None and self.modified_after.tzinfo is None:
+            raise ConfigurationError(
+                f"modified_after={self.modified_after!r}: give a datetime with a time zone"
+            )
+        if not self.min_age_seconds >= 0:
+            raise ConfigurationError(f"min_age_seconds={self.min_age_seconds!r}: give a number from 0")
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
+            raise ConfigurationError(f"limit={self.limit!r}: give a whole number from 1, or None")
+
+
+@dataclass(slots=True)
+class Report:
+    """What a reconciliation found and did.
+
+    Attributes:
+        counts: ``listed``: objects seen. ``skipped``: too young, too old, or not matched by the filter.
+            ``unmatched``: no route takes them. ``matched``: their event was seen and settled, or another
+            reconciliation has started them. ``late``: their event was seen, and is not settled yet.
+            ``missing``: no event of them was ever seen; of those written since the notifications were set up,
+            that many the notifications have lost. ``started``: runs made. ``found``: runs that were there
+            already. ``refused``: no run could be made.
+        examples: URLs of the first objects that were missing or late.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+    def serialize(self) -> dict[str, Any]:
+        """Return plain data."""
+        names = (
+            "listed",
+            "skipped",
+            "unmatched",
+            "matched",
+            "late",
+            "missing",
+            "started",
+            "found",
+            "refused",
+        )
+        return {**{name: self.counts[name] for name in names}, "examples": list(self.examples)}
+
+    @staticmethod
+    def deserialize(data: dict[str, Any]) -> Report:
+        """Read back what ``serialize`` gave."""
+        counts = {name: value for name, value in data.items() if name != "examples"}
+        return Report(Counter(counts), list(data["examples"]))
+
+
+class Reconciler:
+    """Compares one listing with the ledger.
+
+    After each page it notes in the ledger how far it has come. Where it may be killed: before that note, the
+    page is listed again, and its runs are found; after it, the next page is.
+
+    Args:
+        listing: The bucket.
+        ledger: What is known of its events.
+        routes: Which DAG gets which event: the same as the dispatcher's.
+        runs: Airflow's DAG runs.
+        gates: The door of each DAG.
+        settings: Which objects, and what is done.
+        now: Seconds since the epoch.
+        name: By which the ledger keeps how far this reconciliation has come.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        ledger: Ledger,
+        *,
+        routes: Routes,
+        runs: Runs,
+        gates: dict[str, Gate],
+        settings: ReconcileSettings,
+        now: Callable[[], float],
+        name: str,
+    ) -> None:
+        self._listing = listing
+        self._ledger = ledger
+        self._routes = routes
+        self._runs = runs
+        self._gates = gates
+        self._settings = settings
+        self._now = now
+        self._name = name
+        self._origin = f"{RECONCILE}/{name}"
+        self.report = Report()
+
+    async def run(self) -> Closed | None:
+        """Go on to the end; or, where a DAG takes no more runs now, return why, and go on another time.
+
+        Raises:
+            ConfigurationError: A setting is wrong; names it.
+            OutageError: S3, the ledger or Airflow is away: run again.
+        """
+        progress = None if self._settings.dry_run else await self._ledger.progress(self._name)
+        position = None
+        if progress is not None:
+            self.report = Report.deserialize(progress["report"])
+            position = progress["position"]
+            if progress["is_done"]:
+                return None
+        async for page in self._listing.pages(position):
+            closed = await self._reconcile(page)
+            if closed is not None:
+                return closed
+            position = page.position
+            await self._note(position, is_done=self._is_at_limit())
+            if self._is_at_limit():
+                return None
+        await self._note(position, is_done=True)
+        return None
+
+    async def _note(self, position: Any, *, is_done: bool) -> None:
+        if not self._settings.dry_run:
+            body = {"position": position, "report": self.report.serialize(), "is_done": is_done}
+            await self._ledger.note_progress(self._name, body)
+
+    def _is_at_limit(self) -> bool:
+        limit = self._settings.limit
+        return limit is not None and self.report.counts["started"] >= limit
+
+    async def _reconcile(self, page: ListedPage) -> Closed | None:
+        """Compare one page and start what is missing; count it only when all of it is through."""
+        counts: Counter[str] = Counter(listed=len(page.events))
+        wanted = [event for event in page.events if self._is_wanted(event)]
+        counts["skipped"] = counts["listed"] - len(wanted)
+        routed = self._routed(wanted, counts)
+        known = await self._ledger.writes([event for event, _ in routed])
+        missing = []
+        for (event, routes), write in zip(routed, known, strict=True):
+            counts[self._compared(write)] += 1
+            if write is None or not write.is_decided:
+                missing.append((event, routes))
+            elif write.origin == self._origin:
+                # Started before this page was through, by a start of this task that was killed, or waited.
+                counts["started"] += 1
+        closed = None if self._settings.dry_run else await self._start(missing, counts)
+        if closed is None:
+            self.report.counts += counts
+            room = _EXAMPLES - len(self.report.examples)
+            self.report.examples += [event.uri for event, _ in missing[:room]]
+        return closed
+
+    def _routed(
+        self, events: Sequence[ObjectEvent], counts: Counter[str]
+    ) -> list[tuple[ObjectEvent, Sequence[Route]]]:
+        routed: list[tuple[ObjectEvent, Sequence[Route]]] = []
+        for event in events:
+            match = self._routes.match(event)
+            counts["unmatched"] += match.unmatched
+            counts["refused"] += len(match.errors)
+            if match.routes:
+                routed.append((event, match.routes))
+        return routed
+
+    def _compared(self, write: Write | None) -> str:
+        if write is None or write.origin == self._origin:
+            return "missing"
+        if write.is_decided:
+            return "matched"
+        return "late" if write.is_notified else "missing"
+
+    def _is_wanted(self, event: ObjectEvent) -> bool:
+        settings, time = self._settings, event.event_time
+        if time is not None:
+            is_old = settings.modified_after is not None and time <= settings.modified_after
+            if is_old or self._now() - time.timestamp() < settings.min_age_seconds:
+                return False
+        return settings.when.matches(event)
+
+    async def _start(
+        self, missing: Sequence[tuple[ObjectEvent, Sequence[Route]]], counts: Counter[str]
+    ) -> Closed | None:
+        asked = [(event, [route.dag_id for route in routes]) for event, routes in missing]
+        verdicts = await self._ledger.judge(asked, origin=self._origin)
+        decisions: list[Decision] = []
+        try:
+            for (event, routes), verdict in zip(missing, verdicts, strict=True):
+                for route in routes:
+                    if self._is_full(counts):
+                        return None
+                    closed = await self._gates[route.dag_id].check()
+                    if closed is not None and not closed.refused:
+                        return closed
+                    decision = await self._start_one(event, route, verdict.identity, closed)
+                    counts[_COUNTED[decision.what]] += 1
+                    decisions.append(decision)
+        finally:
+            await self._ledger.record(decisions)
+        return None
+
+    def _is_full(self, counts: Counter[str]) -> bool:
+        limit = self._settings.limit
+        return limit is not None and self.report.counts["started"] + counts["started"] >= limit
+
+    async def _start_one(
+        self, event: ObjectEvent, route: Route, identity: str, closed: Closed | None
+    ) -> Decision:
+        name = run_id(event, readable=route.run_id == "readable", identity=identity)
+        decision = Decision(
+            event=event, what="started", dag_id=route.dag_id, run_id=name, same_as=identity, origin=RECONCILE
+        )
+        if closed is not None:
+            return replace(decision, what="put_off", run_id=None, reason=closed.reason)
+        marked = replace(event, extra=ORIGIN)
+        data = {**marked.serialize(), "event_id": identity}
+        gate = self._gates[route.dag_id]
+        try:
+            is_new = await self._runs.create(route.dag_id, name, route.conf(data))
+            if await self._runs.state(route.dag_id, name) is RunState.NONE:
+                return replace(
+                    decision, what="not_stored", run_id=None, reason="Airflow does not have the run"
+                )
+        except RouteError as error:
+            refusal = gate.refuse(error)
+            return replace(decision, what="put_off", run_id=None, reason=refusal.reason)
+        if is_new:
+            gate.started()
+        return decision if is_new else replace(decision, what="duplicate")
+
+
+_COUNTED = {"started": "started", "duplicate": "found", "put_off": "refused", "not_stored": "refused"}
