@@ -166,8 +166,7 @@ class InventoryListing:
             raise ConfigurationError(f"inventory: it is of bucket {report.bucket}, not of {self._bucket}")
         if "VersionId" not in report.columns and await is_versioned(self._client, self._bucket):
             raise ConfigurationError(
-                f"inventory: bucket {self._bucket} has versions, and the report was made without; make it with"
-                " all versions"
+                f"inventory: bucket {self._bucket} has versions; make a report of all of them, with VersionId"
             )
         return report
 

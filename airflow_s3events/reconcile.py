@@ -144,7 +144,7 @@ class Reconciler:
         self._settings = settings
         self._now = now
         self._name = name
-        self._origin = f"{RECONCILE}/{name}"
+        self._round = 1
         self.report = Report()
 
     async def run(self) -> Closed | None:
@@ -154,13 +154,7 @@ class Reconciler:
             ConfigurationError: A setting is wrong; names it.
             OutageError: S3, the ledger or Airflow is away: run again.
         """
-        progress = None if self._settings.dry_run else await self._ledger.progress(self._name)
-        position = None
-        if progress is not None:
-            self.report = Report.deserialize(progress["report"])
-            position = progress["position"]
-            if progress["is_done"]:
-                return None
+        position = None if self._settings.dry_run else await self._begin()
         async for page in self._listing.pages(position):
             closed = await self._reconcile(page)
             if closed is not None:
@@ -172,9 +166,25 @@ class Reconciler:
         await self._note(position, is_done=True)
         return None
 
+    @property
+    def _origin(self) -> str:
+        return f"{RECONCILE}/{self._name}/{self._round}"
+
+    async def _begin(self) -> Any:
+        """Take up what was killed, or waited; where it had come to its end, begin another round."""
+        progress = await self._ledger.progress(self._name)
+        if progress is None:
+            return None
+        self._round = progress["round"] + progress["is_done"]
+        if progress["is_done"]:
+            return None
+        self.report = Report.deserialize(progress["report"])
+        return progress["position"]
+
     async def _note(self, position: Any, *, is_done: bool) -> None:
         if not self._settings.dry_run:
-            body = {"position": position, "report": self.report.serialize(), "is_done": is_done}
+            report = self.report.serialize()
+            body = {"round": self._round, "position": position, "report": report, "is_done": is_done}
             await self._ledger.note_progress(self._name, body)
 
     def _is_at_limit(self) -> bool:

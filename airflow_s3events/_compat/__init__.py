@@ -21,10 +21,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 _AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
+    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
     from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
 else:
     from airflow.models import DAG, BaseOperator
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+    from airflow.triggers.temporal import TimeDeltaTrigger
     from airflow.utils.context import Context
 if TYPE_CHECKING or _AIRFLOW >= (3, 1):
     from airflow.sdk.exceptions import AirflowSensorTimeout
@@ -42,6 +44,7 @@ __all__ = [
     "BaseTrigger",
     "Context",
     "PokeReturnValue",
+    "TimeDeltaTrigger",
     "TriggerEvent",
     "airflow_runs",
     "default_deferrable",
