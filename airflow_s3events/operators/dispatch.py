@@ -10,7 +10,13 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns, earliest_resume_seconds
+from airflow_s3events._compat import (
+    BaseOperator,
+    Context,
+    airflow_runs,
+    earliest_resume_seconds,
+    sigterm_calls,
+)
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.settlement import check_redrive
@@ -147,7 +153,8 @@ class S3EventDispatchOperator(BaseOperator):
             self._consumer.stop()
 
     def _work_and_defer(self, until: float) -> None:
-        closed = asyncio.run(self._work(until))
+        with sigterm_calls(self.on_kill):
+            closed = asyncio.run(self._work(until))
         if time.time() >= until:
             return
         self.defer(
@@ -187,7 +194,7 @@ class S3EventDispatchOperator(BaseOperator):
         from airflow_s3events.dispatch import gates_of
         from airflow_s3events.routing import Routes
 
-        return gates_of(Routes.of(self.routes), SupervisorRuns(), time.monotonic)
+        return gates_of(Routes.of(self.routes), airflow_runs(), time.monotonic)
 
     def _hook(self) -> S3EventsHook:
         from airflow_s3events.hooks.s3_events import hook_for
@@ -281,7 +288,7 @@ class S3EventDispatchOperator(BaseOperator):
         return Dispatcher(
             inbox=consumer,
             routes=Routes.of(self.routes),
-            runs=SupervisorRuns(),
+            runs=airflow_runs(),
             settings=settings,
             now=time.time,
             clock=time.monotonic,
