@@ -117,7 +117,7 @@ def release_delay_seconds(
     So where few receives are left the delays grow faster, by a constant factor up to 11 hours before the last
     one: what was broken for a while is found mended after a few times that while.
 
-    Messages put off together would come back together, to a DAG that has room for some of them only, and so on
+    Messages put off together would come back together, to a DAG with room for some of them, time and again
     until their receives are used up. ``share`` spreads them over the upper half of each delay.
 
     Args:
