@@ -31,6 +31,7 @@ COMMANDS = {
     "demo": Command(
         "airflow_s3events.demo.command", "objects in, DAG runs out, on a whole Airflow of its own"
     ),
+    "iam": Command("airflow_s3events.iam", "the least that a role needs, as a policy to paste"),
 }
 
 
