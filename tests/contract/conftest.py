@@ -1,9 +1,13 @@
-"""One suite, three queues: in memory, and ``SqsQueue`` against two emulators."""
+"""One suite, four queues: in memory, and ``SqsQueue`` against three emulators.
+
+LocalStack judges where ``S3EVENTS_LOCALSTACK`` names a Python that has it (``docs/contributing.md``).
+"""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
 from uuid import uuid4
@@ -14,13 +18,23 @@ from aiobotocore.session import AioSession
 from airflow_s3events.consumer import Queue
 from airflow_s3events.sqs import SqsQueue
 from airflow_s3events.testing import InMemoryQueue
-from tests.emulators import ministack_server, moto_server
+from tests.emulators import localstack_server, ministack_server, moto_server
 
-KINDS = ("memory", "moto", "ministack")
+#: A Python that has LocalStack, which judges only where there is one.
+LOCALSTACK = os.environ.get("S3EVENTS_LOCALSTACK")
+KINDS = ("memory", "moto", "ministack", *(("localstack",) if LOCALSTACK else ()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lacks(kind, reason): what an emulator of SQS does not do as AWS does")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which judge was not there."""
+    if LOCALSTACK is None:
+        terminalreporter.write_line(
+            "LocalStack did not judge: S3EVENTS_LOCALSTACK names no Python that has it"
+        )
 
 
 class MakeQueue(Protocol):
@@ -40,6 +54,13 @@ def moto_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def ministack_url() -> Iterator[str]:
     with ministack_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def localstack_url() -> Iterator[str]:
+    assert LOCALSTACK is not None
+    with localstack_server(LOCALSTACK) as url:
         yield url
 
 
