@@ -135,7 +135,7 @@ def _make_environment(place: Place) -> None:
         raise SystemExit("uv is not here: pip install uv")
     place.folder.mkdir()
     venv = str(place.folder / "venv")
-    _run([uv, "venv", "-q", "--seed", "-p", place.image.python, venv], os.environ)
+    _run([uv, "venv", "-q", "--seed", "--no-python-downloads", "-p", place.image.python, venv], os.environ)
     python = str(place.bin / "python")
     _run([uv, "pip", "install", "-q", "--no-build", "--python", python, "-r", str(place.pins)], os.environ)
 
@@ -209,7 +209,8 @@ def _listed(output: str) -> list[Any]:
 def _run(command: list[str], environment: Mapping[str, str]) -> str:
     done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise FailedError(f"{' '.join(Path(one).name for one in command[:4])}: {done.stderr[-600:]}")
+        said = " ".join(done.stderr.split())[-400:]
+        raise FailedError(f"{' '.join(Path(one).name for one in command[:4])}: {said}")
     return done.stdout
 
 
