@@ -24,20 +24,10 @@ from airflow_s3events.policies import Resources, merged, role_policy, statements
 #: Where MWAA unpacks ``plugins.zip``.
 PLUGINS = "/usr/local/airflow/plugins"
 
-#: Option to its value and the reason.
-OPTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        # The messages by which a worker gets its tasks stay hidden for 12 hours when it dies with them
-        # (``python/mwaa/config/celery.py`` of the image), so this alone ends the silence of a task that was
-        # lost on its way to a worker.
-        "scheduler.task_queued_timeout": (
-            "600",
-            "Airflow's default, where MWAA's is 1800. A start of the\n"
-            "     dispatcher that is lost with a dying worker is noticed after so many seconds. Leave it\n"
-            "     out if tasks of yours wait longer than this for a worker.",
-        ),
-    }
-)
+#: Option to value. By default Airflow has 600 and MWAA's images 1800. The messages by which a worker gets its
+#: tasks stay hidden for 12 hours when it dies with them (``python/mwaa/config/celery.py`` of the image), so this
+#: alone ends the silence of a dispatcher that was lost on its way to a worker.
+OPTIONS: Mapping[str, str] = MappingProxyType({"scheduler.task_queued_timeout": "600"})
 
 #: The oldest date that a zip file can hold: the same wheel gives the same bytes on any day.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
@@ -58,9 +48,9 @@ def documents(package: Package, image: Image, resources: Resources) -> dict[str,
     if package.wheel is not None:
         files["plugins.zip"] = plugins_zip(package.wheel)
     files["requirements.txt"] = requirements(package, image).encode()
-    files["configuration.json"] = _json({name: value for name, (value, _) in OPTIONS.items()})
+    files["configuration.json"] = _json(OPTIONS)
     files["dags/s3events_dispatcher.py"] = dag_text(str(resources.queue)).encode()
-    files["README.md"] = readme_text(image, package.pin, files, _reasons()).encode()
+    files["README.md"] = readme_text(image, package.pin, files).encode()
     return files
 
 
@@ -98,9 +88,5 @@ def execution_role_policy(resources: Resources) -> dict[str, Any]:
     return merged(policy, statements_of(waiting))
 
 
-def _reasons() -> dict[str, str]:
-    return {name: reason for name, (_, reason) in OPTIONS.items()}
-
-
 def _json(document: Mapping[str, Any]) -> bytes:
-    return f"{json.dumps(document, indent=2)}\n".encode()
+    return f"{json.dumps(dict(document), indent=2)}\n".encode()

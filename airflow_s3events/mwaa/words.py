@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from airflow_s3events.mwaa.images import Image
 
@@ -45,7 +45,9 @@ commands in this folder.
    aws mwaa get-environment --name NAME --query Environment.AirflowConfigurationOptions
    ```
 
-{options}
+   `scheduler.task_queued_timeout` 600 is Airflow's default, where MWAA's is 1800: so many seconds after a
+   start of the dispatcher was lost with a dying worker, Airflow notices. Leave it out if tasks of yours wait
+   longer than this for a worker.
 
 4. Update the environment. All its containers start anew, which takes a while:
 
@@ -83,14 +85,13 @@ def dag_text(queue: str) -> str:
     return _DAG.format(queue=queue)
 
 
-def readme_text(image: Image, pin: str, files: Iterable[str], options: Mapping[str, str]) -> str:
+def readme_text(image: Image, pin: str, files: Iterable[str]) -> str:
     """Return the next steps.
 
     Args:
         image: The image of the environment.
         pin: What is installed, as in ``requirements.txt``.
         files: Names of the bundle's files.
-        options: Those of ``configuration.json``.
     """
     uploads = [name for name in ("plugins.zip", "requirements.txt") if name in files]
     return _README.format(
@@ -98,6 +99,5 @@ def readme_text(image: Image, pin: str, files: Iterable[str], options: Mapping[s
         name=pin.replace("==", "-"),
         upload=_FROM_WHEEL if len(uploads) > 1 else _FROM_INDEX,
         copies="\n".join(f"   aws s3 cp {name} s3://BUCKET/" for name in uploads),
-        options="\n".join(f"   - `{name}`: {why}" for name, why in options.items()),
         paths=" \\\n     ".join(f"--{name.partition('.')[0]}-s3-path {name}" for name in uploads),
     )

@@ -131,9 +131,10 @@ def test_the_dag_file_reads_the_queue() -> None:
     assert given_["sqs_queue"] == str(QUEUE)
 
 
-def test_the_readme_names_every_file_and_nothing_is_left_to_fill_in() -> None:
+def test_the_readme_names_every_file_and_option_and_nothing_is_left_to_fill_in() -> None:
     files = bundle()
     text = files["README.md"].decode()
+    assert [option for option in OPTIONS if option not in text] == []
     assert [name for name in files if name != "README.md" and name not in text] == []
     assert not re.search(r"[{}]", text)
 
