@@ -25,8 +25,8 @@ from airflow_s3events.policies import Resources, merged, role_policy, statements
 PLUGINS = "/usr/local/airflow/plugins"
 
 #: Option to value. By default Airflow has 600 and MWAA's images 1800. The messages by which a worker gets its
-#: tasks stay hidden for 12 hours when it dies with them (``python/mwaa/config/celery.py`` of the image), so this
-#: alone ends the silence of a dispatcher that was lost on its way to a worker.
+#: tasks stay hidden for 12 hours when it dies with them (``python/mwaa/config/celery.py`` of the image), so
+#: this alone ends the silence of a dispatcher that was lost on its way to a worker.
 OPTIONS: Mapping[str, str] = MappingProxyType({"scheduler.task_queued_timeout": "600"})
 
 #: The oldest date that a zip file can hold: the same wheel gives the same bytes on any day.
