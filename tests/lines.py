@@ -1,19 +1,15 @@
-"""What differs between Airflow's lines for tests and benchmarks that run on each of them."""
+"""What differs between Airflow's lines for tests and benchmarks that run on each of them.
+
+Importing it imports no Airflow, which would choose its home before the tests have.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 #: Major and minor version of the Airflow that is installed.
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
-
-if TYPE_CHECKING or AIRFLOW >= (3, 2):
-    from airflow.sdk.exceptions import TaskDeferred
-else:
-    from airflow.exceptions import TaskDeferred
-
-__all__ = ["AIRFLOW", "DAG_IMPORTS", "STORED_AT", "TaskDeferred", "serialized"]
 
 #: Head of a DAG file that every line can parse.
 DAG_IMPORTS = """

@@ -53,11 +53,9 @@ def _measure(pairs: int) -> dict[str, Any]:
     with staged("latency", prepare=latency.prepare) as stage:
         rounds = latency.idle(stage, pairs)
     ours, floor = (report.summary([one[side] for one in rounds])["p50"] for side in ("ours", "floor"))
-    until_create = {
-        side: report.summary([one[f"{side}_to_create"] for one in rounds])["p50"]
-        for side in ("ours", "floor")
-    }
-    create = report.summary([one["ours_create"] for one in rounds])["p50"]
+    to_create, create = (
+        report.summary([one[name] for one in rounds])["p50"] for name in ("ours_to_create", "ours_create")
+    )
     return {
         "Airflow": version("apache-airflow"),
         "amazon provider": version("apache-airflow-providers-amazon"),
