@@ -15,6 +15,7 @@ _PUBLIC = {
     "Route": "airflow_s3events.routing",
     "Routes": "airflow_s3events.routing",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
+    "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "events_of": "airflow_s3events.context",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_s3events.events import ObjectEvent
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Route",
     "Routes",
     "S3EventDispatchOperator",
+    "S3EventSensor",
     "S3EventTrigger",
     "events_of",
     "s3_event_dispatcher",

@@ -28,8 +28,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules("airflow_s3events.operators.dispatch"),
+        "sensors": _modules("airflow_s3events.sensors.arrivals"),
         "hooks": _modules("airflow_s3events.hooks.s3_events"),
-        "triggers": _modules("airflow_s3events.triggers.s3_event"),
+        "triggers": _modules("airflow_s3events.triggers.arrivals", "airflow_s3events.triggers.s3_event"),
     }
 
 

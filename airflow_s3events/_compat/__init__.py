@@ -21,21 +21,30 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 _AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
-    from airflow.sdk import DAG, BaseOperator, Context
+    from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
 else:
     from airflow.models import DAG, BaseOperator
+    from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
     from airflow.utils.context import Context
+if TYPE_CHECKING or _AIRFLOW >= (3, 1):
+    from airflow.sdk.exceptions import AirflowSensorTimeout
+else:
+    from airflow.exceptions import AirflowSensorTimeout
 
 if TYPE_CHECKING:
     from airflow_s3events.dispatch import Runs
 
 __all__ = [
     "DAG",
+    "AirflowSensorTimeout",
     "BaseOperator",
+    "BaseSensorOperator",
     "BaseTrigger",
     "Context",
+    "PokeReturnValue",
     "TriggerEvent",
     "airflow_runs",
+    "default_deferrable",
     "earliest_resume_seconds",
     "sigterm_calls",
 ]
@@ -65,6 +74,11 @@ def earliest_resume_seconds() -> float:
     on top are for the scheduler's own loop.
     """
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + 3.0
+
+
+def default_deferrable() -> bool:
+    """Return whether operators that can defer do so when their user does not say."""
+    return conf.getboolean("operators", "default_deferrable", fallback=False)
 
 
 @contextmanager

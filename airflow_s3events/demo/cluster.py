@@ -26,7 +26,7 @@ _FOREIGN_PREFIXES = ("AIRFLOW", "AWS_", "_AIRFLOW", "_AF_")
 
 
 class ClusterError(RuntimeError):
-    """Airflow did not start, or a component ended by itself; the text ends with its last log lines."""
+    """Airflow or the embedded AWS did not start or ended by itself; the text ends with its last log lines."""
 
 
 @dataclass

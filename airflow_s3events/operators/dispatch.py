@@ -42,6 +42,7 @@ _LEAST = {
     "give_up_seconds": 0,
     "visibility_seconds": 10,
     "max_in_flight": 1,
+    "parallel": 1,
 }
 
 
@@ -73,6 +74,7 @@ class S3EventDispatchOperator(BaseOperator):
         ignore_before: Start nothing for events older than this; they are counted and acknowledged.
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
+        parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
@@ -91,6 +93,7 @@ class S3EventDispatchOperator(BaseOperator):
         max_in_flight: int = 100,
         ignore_before: datetime | None = None,
         give_up_seconds: float = 6 * 3600.0,
+        parallel: int = 1,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -107,6 +110,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.max_in_flight = max_in_flight
         self.ignore_before = ignore_before
         self.give_up_seconds = give_up_seconds
+        self.parallel = parallel
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -207,7 +211,7 @@ class S3EventDispatchOperator(BaseOperator):
     ) -> Closed | None:
         queue = await hook.queue(client, self.sqs_queue)
         attributes = await queue.describe()
-        check_redrive(attributes)
+        check_redrive(attributes, dispatchers=self.parallel)
         dead_letters = await self._dead_letters(hook, client, attributes)
         self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
         has_dead_letters = dead_letters is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -28,8 +29,18 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqs(endpoint: str) -> Any:
     """A boto3 client, to look at queues from outside."""
+    return _client("sqs", endpoint)
+
+
+@pytest.fixture(scope="session")
+def s3(endpoint: str) -> Any:
+    """A boto3 client, to upload."""
+    return _client("s3", endpoint)
+
+
+def _client(service: str, endpoint: str) -> Any:
     return boto3.client(
-        "sqs", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b"
+        service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b"
     )
 
 
@@ -52,6 +63,38 @@ def queue(sqs: Any) -> str:
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5})
     url: str = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})["QueueUrl"]
     return url
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of the test's own that notifies a queue of its own."""
+
+    s3: Any
+    name: str
+    #: URL.
+    queue: str
+
+    def put(self, key: str, content: bytes = b"1") -> None:
+        """Upload."""
+        self.s3.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def uri(self, key: str) -> str:
+        """``s3://bucket/key``."""
+        return f"s3://{self.name}/{key}"
+
+
+@pytest.fixture
+def bucket(s3: Any, sqs: Any, queue: str) -> Bucket:
+    """A bucket whose events go to ``queue``."""
+    name = f"b-{uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=name)
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    rule = {"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}
+    s3.put_bucket_notification_configuration(
+        Bucket=name, NotificationConfiguration={"QueueConfigurations": [rule]}
+    )
+    sqs.purge_queue(QueueUrl=queue)  # the test event
+    return Bucket(s3, name, queue)
 
 
 @pytest.fixture

@@ -88,3 +88,7 @@ def test_parallel_that_is_no_count_is_named(parallel: Any) -> None:
 def test_a_setting_that_cannot_work_is_an_import_error_of_the_dag_file(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         dispatcher(**wrong)
+
+
+def test_its_tasks_know_how_many_of_them_a_message_may_wake() -> None:
+    assert [getattr(task, "parallel", None) for task in dispatcher(parallel=3).tasks] == [3, 3, 3]
