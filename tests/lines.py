@@ -15,10 +15,11 @@ AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 DAG_IMPORTS = """
 try:
     from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.sdk import DAG, get_current_context, task
+    from airflow.sdk import DAG, Param, get_current_context, task
 except ImportError:  # Airflow 2
     from airflow.decorators import task
     from airflow.models import DAG
+    from airflow.models.param import Param
     from airflow.operators.empty import EmptyOperator
     from airflow.operators.python import get_current_context
 """
