@@ -17,6 +17,7 @@ _PUBLIC = {
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
+    "S3ReconcileOperator": "airflow_s3events.operators.reconcile",
     "events_of": "airflow_s3events.context",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
 }
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.operators.reconcile import S3ReconcileOperator
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.triggers.s3_event import S3EventTrigger
@@ -37,6 +39,7 @@ __all__ = [
     "S3EventDispatchOperator",
     "S3EventSensor",
     "S3EventTrigger",
+    "S3ReconcileOperator",
     "events_of",
     "s3_event_dispatcher",
 ]

@@ -23,6 +23,7 @@ from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ChannelError, ConfigurationError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
 from airflow_s3events.identity import event_id, run_id
+from airflow_s3events.journal import Journal
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import (
@@ -146,6 +147,7 @@ class Dispatcher:
         now: Seconds since the epoch.
         clock: Monotonic seconds.
         gates: The door of each DAG, as ``gates_of`` makes them, which it does where they are left out.
+        journal: Asked before runs are made, and told what became of each event.
     """
 
     inbox: Inbox
@@ -155,8 +157,9 @@ class Dispatcher:
     now: Callable[[], float]
     clock: Callable[[], float]
     gates: dict[str, Gate] = field(default_factory=dict)
-    #: Events by outcome: started, duplicate, restarted, unmatched, ignored, malformed, put_off, gave_up,
-    #: not_stored.
+    journal: Journal = field(default_factory=Journal)
+    #: Events by outcome: started, duplicate, restarted, stale, unmatched, ignored, malformed, put_off,
+    #: gave_up, not_stored.
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -195,11 +198,13 @@ class Dispatcher:
             OutageError: The inbox is stopping while Airflow is away.
         """
         results: list[tuple[Message, list[_Outcome]]] = []
+        await self._patiently(lambda: self.journal.judge(batch, self.routes))
         for message in batch:
             if self.inbox.stopping:
                 break
             results.append((message, await self._outcomes(message)))
         missing = await self._missing([o.created for _, outcomes in results for o in outcomes if o.created])
+        await self._patiently(lambda: self.journal.record(missing))
         for message, outcomes in results:
             await self._settle(message, [_stored(outcome, missing) for outcome in outcomes])
 
@@ -231,14 +236,17 @@ class Dispatcher:
     async def _event(self, event: ObjectEvent, message: Message) -> list[_Outcome]:
         before = self.settings.ignore_before
         if before is not None and event.event_time is not None and event.event_time < before:
-            return [_Outcome("ignored")]
+            return [self.journal.tell(event, message, _Outcome("ignored"))]
         match = self.routes.match(event)
         outcomes = [
             self._put_off(self.gates[failure.route.dag_id].refuse(failure.error), message)
             for failure in match.errors
         ]
-        outcomes += [await self._start(route, event, message) for route in match.routes]
-        return outcomes or [_UNMATCHED[self.routes.unmatched]]
+        outcomes += [
+            self.journal.tell(event, message, await self._start(route, event, message), route)
+            for route in match.routes
+        ]
+        return outcomes or [self.journal.tell(event, message, _UNMATCHED[self.routes.unmatched])]
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> _Outcome:
         gate = self.gates[route.dag_id]
@@ -246,12 +254,23 @@ class Dispatcher:
         if closed is not None:
             return self._put_off(closed, message)
         try:
-            outcome = await self._patiently(lambda: self._ensure_run(route, event, message.attempt))
+            outcome = await self._patiently(lambda: self._ensure_unless_known(route, event, message))
         except RouteError as error:
             return self._put_off(gate.refuse(error), message)
         if outcome.created:
             gate.started()
         return outcome
+
+    async def _ensure_unless_known(self, route: Route, event: ObjectEvent, message: Message) -> _Outcome:
+        """Ask the journal first; what carries an attempt is wanted again, whatever is known of it."""
+        known = None if message.attempt else self.journal.known(event, route)
+        if known is None:
+            return await self._ensure_run(route, event, message.attempt)
+        if known.what != "named":
+            return _Outcome(known.what)
+        conf = route.conf({**event.serialize(), "event_id": known.event_id})
+        is_new = await self.runs.create(route.dag_id, known.run_id, conf)
+        return _Outcome("started" if is_new else "duplicate", created=(route.dag_id, known.run_id))
 
     async def _ensure_run(self, route: Route, event: ObjectEvent, attempt: int) -> _Outcome:
         start = await self._decide(route, event, attempt)

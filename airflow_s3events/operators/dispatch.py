@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_s3events.dispatch import Dispatcher
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
+    from airflow_s3events.journal import Journal, Ordering
+    from airflow_s3events.ledger import LedgerSettings
     from airflow_s3events.messages import QueueAttributes
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.sqs import SqsQueue
@@ -75,10 +77,23 @@ class S3EventDispatchOperator(BaseOperator):
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
         parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
+        ledger: Where it is noted what happened to each event: ``sql:<Airflow connection>`` (PostgreSQL,
+            MySQL, SQLite) or ``dynamodb:<table>``. With one, an event is known for as long as the ledger
+            remembers, whether Airflow still has its run or not. Templated.
+        ordering: ``"none"`` (the default): events start runs in the order in which they come. ``"newest"``:
+            an event older than one of the same key that has come starts nothing. A ``ByField``: the same, by
+            a field of your own. Needs ``ledger``, but for ``"none"``.
+        ledger_settings: How long the ledger remembers.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
-    template_fields: Sequence[str] = ("sqs_queue", "dead_letter_queue", "aws_conn_id", "region_name")
+    template_fields: Sequence[str] = (
+        "sqs_queue",
+        "dead_letter_queue",
+        "ledger",
+        "aws_conn_id",
+        "region_name",
+    )
     ui_color = "#f0a848"
 
     def __init__(
@@ -94,6 +109,9 @@ class S3EventDispatchOperator(BaseOperator):
         ignore_before: datetime | None = None,
         give_up_seconds: float = 6 * 3600.0,
         parallel: int = 1,
+        ledger: str | None = None,
+        ordering: Ordering = "none",
+        ledger_settings: LedgerSettings | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -111,6 +129,9 @@ class S3EventDispatchOperator(BaseOperator):
         self.ignore_before = ignore_before
         self.give_up_seconds = give_up_seconds
         self.parallel = parallel
+        self.ledger = ledger
+        self.ordering = ordering
+        self.ledger_settings = ledger_settings
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -134,7 +155,15 @@ class S3EventDispatchOperator(BaseOperator):
         before = self.ignore_before
         if before is not None and getattr(before, "tzinfo", None) is None:
             raise ConfigurationError(f"ignore_before={before!r}: give a datetime with a time zone")
+        self._check_ledger()
         self._consumer_settings(self.life_seconds)
+
+    def _check_ledger(self) -> None:
+        from airflow_s3events.journal import Order
+
+        is_ordered = Order.of(self.ordering).place is not None
+        if is_ordered and self.ledger is None:
+            raise ConfigurationError(f"ordering={self.ordering!r} needs a ledger: set ledger, too")
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow passes it
         """Start what waits in the queue, then defer; see the class."""
@@ -222,11 +251,25 @@ class S3EventDispatchOperator(BaseOperator):
             # Each gate remembers its answer; one that got none is asked again.
             closed = await dispatcher.waiting()
             if closed is None:
-                async with consumer:
+                async with self._open_journal() as dispatcher.journal, consumer:
                     closed = await dispatcher.run()
         finally:
             self._report(consumer, dispatcher)
         return closed
+
+    @asynccontextmanager
+    async def _open_journal(self) -> AsyncIterator[Journal]:
+        from airflow_s3events.journal import Journal, Order
+
+        if self.ledger is None:
+            yield Journal()
+            return
+        from airflow_s3events.hooks.ledger import open_ledger
+        from airflow_s3events.ledger import LedgerSettings
+
+        settings = self.ledger_settings or LedgerSettings()
+        async with open_ledger(self.ledger, settings, aws=self._aws()) as ledger:
+            yield Journal(ledger, Order.of(self.ordering))
 
     async def _dead_letters(
         self, hook: S3EventsHook, client: Any, attributes: QueueAttributes

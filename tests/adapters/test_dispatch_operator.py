@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import pickle
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -16,6 +18,8 @@ import pytest
 from airflow_s3events._compat import DAG
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import prefix
+from airflow_s3events.ledger import Ledger
+from airflow_s3events.ledger.sql import SqlStore
 from airflow_s3events.operators.dispatch import S3EventDispatchOperator
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.testing import bodies
@@ -275,3 +279,24 @@ def test_events_older_than_ignore_before_start_nothing(sqs: Any, queue: str, air
     deferral_of(operator_of(queue, ignore_before=datetime(2200, 1, 1, tzinfo=timezone.utc)))
     assert not airflow_side.runs
     assert counts(sqs, queue) == (0, 0)
+
+
+# Ledger
+
+
+def test_an_order_without_a_ledger_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ledger"):
+        operator_of(ordering="newest").check_settings()
+
+
+def test_what_was_started_is_in_the_ledger(
+    queue: str, sqs: Any, channel: Side, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    connection = {"conn_type": "sqlite", "host": f"{tmp_path}/ledger.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", json.dumps(connection))
+    upload(sqs, queue, "a.csv")
+    deferral_of(operator_of(queue, ledger="sql:ledger", ordering="newest"))
+    (entry,) = asyncio.run(Ledger(SqlStore(url)).history("landing", "a.csv"))
+    assert (entry.what, entry.dag_id) == ("started", "process")
+    assert len(channel.runs) == 1

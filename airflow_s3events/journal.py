@@ -1,0 +1,196 @@
+"""A dispatcher's side of the ledger: asked before the runs of a batch are made, told what became of them.
+
+One question and one note for a whole batch, so that a ledger costs a few statements a batch, not an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+from airflow_s3events.envelopes import parse_body
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import BodyError, ConfigurationError
+from airflow_s3events.identity import event_id, run_id
+from airflow_s3events.ledger import Decision, Ledger
+from airflow_s3events.ledger.ledger import Verdict
+from airflow_s3events.messages import Message
+from airflow_s3events.ordering import ByField, Placing, by_sequencer
+from airflow_s3events.routing import Route, Routes
+from airflow_s3events.settlement import Disposition
+
+
+class Outcome(Protocol):
+    """What became of one event for one route."""
+
+    @property
+    def what(self) -> str:
+        """As it is counted."""
+        ...
+
+    @property
+    def disposition(self) -> Disposition:
+        """The fate that it asks for its message."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """For people."""
+        ...
+
+    @property
+    def created(self) -> tuple[str, str] | None:
+        """DAG id and run id of a run just created."""
+        ...
+
+
+_Outcome = TypeVar("_Outcome", bound=Outcome)
+
+
+#: What the setting ``ordering`` may be.
+Ordering: TypeAlias = Literal["none", "newest"] | ByField
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order that a dispatcher keeps.
+
+    Attributes:
+        place: An event's place in it; None: there is no order.
+        same_place_is_same: Two events at one place are copies of one.
+    """
+
+    place: Placing | None = None
+    same_place_is_same: bool = False
+
+    @staticmethod
+    def of(ordering: Any) -> Order:
+        """Return the order that a setting asks for: ``"none"``, ``"newest"``, or a ``ByField``.
+
+        Raises:
+            ConfigurationError: There is no such order.
+        """
+        if isinstance(ordering, ByField):
+            return Order(ordering, same_place_is_same=True)
+        if ordering not in ("none", "newest"):
+            raise ConfigurationError(f"ordering={ordering!r}: give 'none', 'newest' or a ByField")
+        return Order(by_sequencer if ordering == "newest" else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of an event that comes.
+
+    Attributes:
+        what: ``stale``: a newer event stands for it. ``duplicate``: it has had its run. ``named``: a
+            reconciliation has named its run, which may be there or not.
+        run_id: Id of that run; empty for ``stale``.
+        event_id: The event id that the run is named by.
+    """
+
+    what: Literal["stale", "duplicate", "named"]
+    run_id: str
+    event_id: str
+
+
+class Journal:
+    """What the ledger says of one batch after the other; without a ledger, nothing.
+
+    Args:
+        ledger: Where it is written; None: nowhere.
+        order: The order that is kept.
+    """
+
+    def __init__(self, ledger: Ledger | None = None, order: Order | None = None) -> None:
+        self._ledger = ledger
+        self._order = order or Order()
+        self._verdicts: dict[str, Verdict] = {}
+        self._told: list[tuple[Decision, tuple[str, str] | None]] = []
+
+    async def judge(self, batch: Sequence[Message], routes: Routes) -> None:
+        """Ask about all events of a batch at once.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        self._told.clear()
+        self._verdicts.clear()
+        if self._ledger is None:
+            return
+        events: list[ObjectEvent] = []
+        for message in batch:
+            with suppress(BodyError):  # the dispatcher meets it again, and settles the message
+                events += parse_body(message.body, message_id=message.message_id).events
+        asked = [(event, [route.dag_id for route in routes.match(event).routes]) for event in events]
+        verdicts = await self._ledger.judge(
+            asked, place=self._order.place, same_place_is_same=self._order.same_place_is_same
+        )
+        self._verdicts = dict(zip(map(event_id, events), verdicts, strict=True))
+
+    def known(self, event: ObjectEvent, route: Route) -> Known | None:
+        """Return what is known of an event that comes for ``route``; None: nothing, make its run."""
+        verdict = self._verdicts.get(event_id(event))
+        if verdict is None:
+            return None
+        if route.dag_id in verdict.runs:
+            return Known("duplicate", verdict.runs[route.dag_id], verdict.identity)
+        if verdict.newer:
+            return Known("stale", "", verdict.identity)
+        if verdict.identity != event_id(event):
+            return Known("named", _run_id(event, route, verdict.identity), verdict.identity)
+        return None
+
+    def tell(
+        self, event: ObjectEvent, message: Message, outcome: _Outcome, route: Route | None = None
+    ) -> _Outcome:
+        """Take down what became of an event; return it."""
+        verdict = self._verdicts.get(event_id(event))
+        if verdict is not None:
+            decision = _decision(event, message, outcome, route, verdict)
+            self._told.append((decision, outcome.created))
+        return outcome
+
+    async def record(self, missing: set[tuple[str, str]]) -> None:
+        """Note what was told of the batch, before any of its messages is deleted.
+
+        Args:
+            missing: Runs that Airflow took and does not have.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        if self._ledger is not None and self._told:
+            await self._ledger.record(
+                [
+                    replace(decision, what="not_stored", run_id=None) if created in missing else decision
+                    for decision, created in self._told
+                ]
+            )
+
+
+def _decision(
+    event: ObjectEvent, message: Message, outcome: Outcome, route: Route | None, verdict: Verdict
+) -> Decision:
+    name, reason = None, outcome.reason
+    if outcome.created is not None:
+        name = outcome.created[1]
+    elif outcome.what == "duplicate" and route is not None:
+        name = verdict.runs.get(route.dag_id) or _run_id(event, route, verdict.identity)
+    elif outcome.what == "stale":
+        reason = f"event {verdict.newer} of the same object is newer"
+    return Decision(
+        event=event,
+        what=outcome.what,
+        dag_id="" if route is None else route.dag_id,
+        run_id=name,
+        reason=reason,
+        same_as="" if verdict.identity == event_id(event) else verdict.identity,
+        message_id=message.message_id,
+        disposition=outcome.disposition.name.lower(),
+    )
+
+
+def _run_id(event: ObjectEvent, route: Route, identity: str) -> str:
+    return run_id(event, readable=route.run_id == "readable", identity=identity)
