@@ -27,9 +27,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "operators": _modules(
-            "airflow_s3events.operators.dispatch", "airflow_s3events.operators.reconcile"
-        ),
+        "operators": _modules("airflow_s3events.operators.dispatch", "airflow_s3events.operators.reconcile"),
         "sensors": _modules("airflow_s3events.sensors.arrivals"),
         "hooks": _modules("airflow_s3events.hooks.ledger", "airflow_s3events.hooks.s3_events"),
         "triggers": _modules("airflow_s3events.triggers.arrivals", "airflow_s3events.triggers.s3_event"),

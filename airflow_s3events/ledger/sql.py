@@ -49,15 +49,17 @@ def ledger_table(name: str = TABLE) -> sa.Table:
     )
 
 
-def upsert(dialect: str, table: sa.Table, rows: Sequence[dict[str, Any]]) -> Any:
-    """Return the statement that writes rows, each only over the version before its own.
+def upsert(dialect: str, table: sa.Table) -> Any:
+    """Return the statement that writes rows given to it, each only over the version before its own.
+
+    The rows are its parameters and no part of it, so that it is compiled once.
 
     Raises:
         ConfigurationError: There is none for this database.
     """
     if dialect not in _UPSERTS:
         raise ConfigurationError(f"ledger: {dialect} is not one of {', '.join(sorted(_UPSERTS))}")
-    insert = _UPSERTS[dialect](table).values(list(rows))
+    insert = _UPSERTS[dialect](table)
     changed = [c.name for c in table.columns if c.name not in ("name", "version")]
     if _UPSERTS[dialect] is mysql.insert:
         is_next = table.c.version + 1 == insert.inserted.version
@@ -136,7 +138,7 @@ class SqlStore:
         kept: set[str] = set()
         for first in range(0, len(rows), _CHUNK):
             some = rows[first : first + _CHUNK]
-            connection.execute(upsert(self._engine.dialect.name, self.table, some))
+            connection.execute(upsert(self._engine.dialect.name, self.table), some)
             names = [row["name"] for row in some]
             mine = (self.table.c.name.in_(names), self.table.c.writer == writer)
             kept.update(connection.execute(sa.select(self.table.c.name).where(*mine)).scalars())

@@ -167,13 +167,12 @@ async def test_a_missing_table_of_dynamodb_names_the_command(moto_url: str) -> N
 
 def test_a_database_without_an_upsert_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="oracle"):
-        upsert("oracle", ledger_table(), [{"name": "a"}])
+        upsert("oracle", ledger_table())
 
 
 def test_mysql_writes_only_over_the_version_before_and_sets_the_version_last() -> None:
     """By its text: no server of MySQL is run here."""
-    row = dict.fromkeys(("name", "version", "subject", "expires_at", "writer", "body"), "1")
-    text = str(upsert("mysql", ledger_table(), [row]).compile(dialect=mysql.dialect()))
+    text = str(upsert("mysql", ledger_table()).compile(dialect=mysql.dialect()))
     is_next = "s3events_ledger.version + %s = VALUES(version)"
     columns = ("subject", "expires_at", "writer", "body", "version")
     set_ = [f"{c} = if({is_next}, VALUES({c}), s3events_ledger.{c})" for c in columns]
