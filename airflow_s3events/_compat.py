@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
-from airflow.sdk import DAG, BaseOperator, Context
+from airflow.sdk import DAG, BaseNotifier, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAG",
+    "BaseNotifier",
     "BaseOperator",
+    "BaseSensorOperator",
     "BaseTrigger",
     "Context",
+    "PokeReturnValue",
     "SupervisorRuns",
     "TriggerEvent",
     "earliest_resume_seconds",

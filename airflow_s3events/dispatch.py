@@ -39,6 +39,8 @@ _T = TypeVar("_T")
 
 #: Run ids in one question whether they are stored: they travel in a URL of some 200 bytes each.
 _COUNT_CHUNK = 25
+#: First delay of a message that waits for the end of a run.
+_WAIT_SECONDS = 60.0
 #: First delay of a message that belongs in a dead letter queue where there is none.
 _NO_DEAD_LETTERS_SECONDS = 60.0
 
@@ -218,7 +220,7 @@ class Dispatcher:
             return [self._put_off(closed, message)]
 
     async def _start_all(self, message: Message) -> list[_Outcome]:
-        parsed = parse_body(message.body, message_id=message.message_id)
+        parsed = parse_body(message.body, message_id=message.delivery_id)
         outcomes = [
             _Outcome("malformed", Disposition.DEAD_LETTER, f"record {bad.index}: {bad.reason}")
             for bad in parsed.bad
@@ -245,17 +247,21 @@ class Dispatcher:
         if closed is not None:
             return self._put_off(closed, message)
         try:
-            outcome = await self._patiently(lambda: self._ensure_run(route, event, message.attempt))
+            outcome = await self._patiently(lambda: self._ensure_run(route, event, message))
         except RouteError as error:
             return self._put_off(gate.refuse(error), message)
         if outcome.created:
             gate.started()
         return outcome
 
-    async def _ensure_run(self, route: Route, event: ObjectEvent, attempt: int) -> _Outcome:
+    async def _ensure_run(self, route: Route, event: ObjectEvent, message: Message) -> _Outcome:
+        attempt = message.attempt
         start = await self._decide(route, event, attempt)
         if start is Start.NOTHING:
             return _Outcome("duplicate")
+        if start is Start.WAIT:
+            reason = f"attempt {attempt} waits for the end of the run before it"
+            return self._put_off(Closed(reason, _WAIT_SECONDS), message)
         name = _run_id(route, event, attempt if start is Start.AGAIN else 0)
         data = {**event.serialize(), "event_id": event_id(event)}
         if await self.runs.create(route.dag_id, name, route.conf(data)):

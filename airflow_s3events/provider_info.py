@@ -27,9 +27,11 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "operators": _modules("airflow_s3events.operators.dispatch"),
+        "operators": _modules("airflow_s3events.operators.dispatch", "airflow_s3events.operators.redrive"),
+        "sensors": _modules("airflow_s3events.sensors.dead_letters"),
         "hooks": _modules("airflow_s3events.hooks.s3_events"),
-        "triggers": _modules("airflow_s3events.triggers.s3_event"),
+        "triggers": _modules("airflow_s3events.triggers.redrive", "airflow_s3events.triggers.s3_event"),
+        "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
     }
 
 

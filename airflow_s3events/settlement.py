@@ -47,18 +47,22 @@ class Start(str, Enum):
     AGAIN = "again"
     #: It is there: nothing to do.
     NOTHING = "nothing"
+    #: A repeat is wanted of a run that still works: look again later, when it has ended.
+    WAIT = "wait"
 
 
 #: (state of the run of this run id, does the message carry an attempt) to what is done about the run with
-#: ``acknowledge="run_stored"``. The message is acknowledged in every row: each leaves the run stored.
+#: ``acknowledge="run_stored"``. The message is acknowledged in every row but ``WAIT``: each leaves the run
+#: stored.
 RUN_STORED: Mapping[tuple[RunState, bool], Start] = MappingProxyType(
     {
         (RunState.NONE, False): Start.CREATE,
         (RunState.NONE, True): Start.CREATE,
         (RunState.QUEUED, False): Start.NOTHING,
-        (RunState.QUEUED, True): Start.NOTHING,
+        # A notifier of a task speaks before its run has failed: acknowledged now, its message would be lost.
+        (RunState.QUEUED, True): Start.WAIT,
         (RunState.RUNNING, False): Start.NOTHING,
-        (RunState.RUNNING, True): Start.NOTHING,
+        (RunState.RUNNING, True): Start.WAIT,
         (RunState.SUCCESS, False): Start.NOTHING,
         (RunState.SUCCESS, True): Start.NOTHING,
         # A late duplicate must not restart a failed run; a replay must, once for each attempt number.

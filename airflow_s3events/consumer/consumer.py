@@ -13,7 +13,6 @@ from types import TracebackType
 
 from airflow_s3events.consumer.breaker import Breaker
 from airflow_s3events.consumer.buffer import Buffer
-from airflow_s3events.consumer.dead_letters import dead_letter_attributes
 from airflow_s3events.consumer.ending import Ending
 from airflow_s3events.consumer.heartbeat import Heartbeat
 from airflow_s3events.consumer.in_flight import Held, InFlight
@@ -23,6 +22,7 @@ from airflow_s3events.consumer.settings import ConsumerSettings
 from airflow_s3events.consumer.settler import Settler
 from airflow_s3events.consumer.stats import ConsumerStats
 from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.dead_letters import dead_letter_attributes
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.messages import Message
 

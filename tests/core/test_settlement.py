@@ -32,11 +32,15 @@ class TestRunStored:
         assert RUN_STORED[RunState.NONE, carries_attempt] is Start.CREATE
 
     @pytest.mark.parametrize("carries_attempt", [False, True])
-    @pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING, RunState.SUCCESS])
-    def test_a_run_that_works_or_has_succeeded_is_left_alone(
-        self, state: RunState, carries_attempt: bool
+    def test_a_run_that_has_succeeded_is_left_alone(self, carries_attempt: bool) -> None:
+        assert RUN_STORED[RunState.SUCCESS, carries_attempt] is Start.NOTHING
+
+    @pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
+    def test_a_run_that_works_is_left_alone_and_a_wanted_repeat_waits_for_its_end(
+        self, state: RunState
     ) -> None:
-        assert RUN_STORED[state, carries_attempt] is Start.NOTHING
+        assert RUN_STORED[state, False] is Start.NOTHING
+        assert RUN_STORED[state, True] is Start.WAIT
 
     def test_a_late_duplicate_does_not_restart_a_failed_run(self) -> None:
         assert RUN_STORED[RunState.FAILED, False] is Start.NOTHING
