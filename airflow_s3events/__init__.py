@@ -18,6 +18,7 @@ _PUBLIC = {
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
     "S3EventFailureNotifier": "airflow_s3events.notifications.failed_runs",
     "S3EventRedriveOperator": "airflow_s3events.operators.redrive",
+    "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "events_of": "airflow_s3events.context",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
     from airflow_s3events.triggers.s3_event import S3EventTrigger
 
@@ -42,6 +44,7 @@ __all__ = [
     "S3EventDispatchOperator",
     "S3EventFailureNotifier",
     "S3EventRedriveOperator",
+    "S3EventSensor",
     "S3EventTrigger",
     "events_of",
     "s3_event_dispatcher",

@@ -28,9 +28,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules("airflow_s3events.operators.dispatch", "airflow_s3events.operators.redrive"),
-        "sensors": _modules("airflow_s3events.sensors.dead_letters"),
+        "sensors": _modules("airflow_s3events.sensors.arrivals", "airflow_s3events.sensors.dead_letters"),
         "hooks": _modules("airflow_s3events.hooks.s3_events"),
         "triggers": _modules(
+            "airflow_s3events.triggers.arrivals",
             "airflow_s3events.triggers.redrive",
             "airflow_s3events.triggers.s3_event",
             "airflow_s3events.triggers.s3_event_hold",

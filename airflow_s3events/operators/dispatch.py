@@ -10,7 +10,14 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns, earliest_resume_seconds
+from airflow_s3events._compat import (
+    BaseOperator,
+    Context,
+    airflow_runs,
+    check_can_hold,
+    earliest_resume_seconds,
+    sigterm_calls,
+)
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.settlement import check_hold, check_redrive
@@ -39,6 +46,7 @@ _LEAST = {
     "max_in_flight": 1,
     "retry_delay_seconds": 0,
     "expected_hold_seconds": 0,
+    "parallel": 1,
 }
 _CHOICES = {"acknowledge": ("run_stored", "run_succeeded"), "on_redelivery": ("clear", "new_run")}
 #: Messages held by one dispatcher: with more, asking for their runs' states would take more than it gives.
@@ -73,6 +81,7 @@ class S3EventDispatchOperator(BaseOperator):
         ignore_before: Start nothing for events older than this; they are counted and acknowledged.
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
+        parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
         acknowledge: ``"run_stored"`` deletes a message when Airflow has its run. ``"run_succeeded"`` keeps it
             in flight until the run has succeeded, starts a failed run again, and dead-letters the event with
             the reason when the queue's ``maxReceiveCount`` leaves no further try (a try takes three
@@ -106,6 +115,7 @@ class S3EventDispatchOperator(BaseOperator):
         max_held: int = 500,
         retry_delay_seconds: float = 60.0,
         expected_hold_seconds: float = 3600.0,
+        parallel: int = 1,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -127,6 +137,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.max_held = max_held
         self.retry_delay_seconds = retry_delay_seconds
         self.expected_hold_seconds = expected_hold_seconds
+        self.parallel = parallel
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -148,6 +159,8 @@ class S3EventDispatchOperator(BaseOperator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
+        if self._holds:
+            check_can_hold()
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigurationError(f"{name}={getattr(self, name)!r}: give one of {', '.join(choices)}")
@@ -187,7 +200,8 @@ class S3EventDispatchOperator(BaseOperator):
         return self.acknowledge == "run_succeeded"
 
     def _work_and_defer(self, context: Context, until: float) -> None:
-        closed = asyncio.run(self._work(until))
+        with sigterm_calls(self.on_kill):
+            closed = asyncio.run(self._work(until))
         if time.time() < until:
             self._defer(context, until, closed)
 
@@ -223,7 +237,7 @@ class S3EventDispatchOperator(BaseOperator):
 
     async def _checked(self, hook: S3EventsHook, client: Any, attributes: QueueAttributes) -> SqsQueue | None:
         """Return the dead letter queue, once the queue is found fit."""
-        check_redrive(attributes)
+        check_redrive(attributes, dispatchers=self.parallel)
         dead_letters = await self._dead_letters(hook, client, attributes)
         if self._holds:
             check_hold(
@@ -258,7 +272,7 @@ class S3EventDispatchOperator(BaseOperator):
         from airflow_s3events.dispatch import gates_of
         from airflow_s3events.routing import Routes
 
-        return gates_of(Routes.of(self.routes), SupervisorRuns(), time.monotonic)
+        return gates_of(Routes.of(self.routes), airflow_runs(), time.monotonic)
 
     def _hook(self) -> S3EventsHook:
         from airflow_s3events.hooks.s3_events import hook_for
@@ -352,7 +366,7 @@ class S3EventDispatchOperator(BaseOperator):
         dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(self.routes),
-            runs=SupervisorRuns(),
+            runs=airflow_runs(),
             settings=settings,
             now=time.time,
             clock=time.monotonic,

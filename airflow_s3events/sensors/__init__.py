@@ -1,1 +1,1 @@
-"""Sensors."""
+"""Sensors: what waits, on a worker or deferred."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_s3events._compat import BaseTrigger, TriggerEvent, TriggerRuns
+from airflow_s3events._compat import BaseTrigger, TriggerEvent, trigger_runs
 
 if TYPE_CHECKING:
     from airflow_s3events.keeping import Keeper
@@ -202,7 +202,7 @@ class _Place:
                 consumer.pause()
                 holder = Holder(
                     inbox=consumer,
-                    runs=TriggerRuns(),
+                    runs=trigger_runs(),
                     max_receive_count=attributes.max_receive_count,
                     retry_delay_seconds=settings["retry_delay_seconds"],
                 )

@@ -83,10 +83,10 @@ async def sqs_client(kind: str, request: pytest.FixtureRequest) -> AsyncIterator
         yield client
 
 
-def open_client(url: str) -> Any:
-    """Return a context manager that opens an aiobotocore client for SQS at ``url``."""
+def open_client(url: str, service: str = "sqs") -> Any:
+    """Return a context manager that opens an aiobotocore client for a service at ``url``."""
     return _session().create_client(
-        "sqs",
+        service,
         endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id="testing",

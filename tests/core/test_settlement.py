@@ -121,6 +121,11 @@ class TestRedrivePolicy:
         with pytest.raises(ConfigurationError, match=f"maxReceiveCount={most}"):
             check_redrive(self.attributes(most))
 
+    def test_each_dispatcher_on_the_queue_needs_a_receive_to_be_woken(self) -> None:
+        check_redrive(self.attributes(5), dispatchers=3)
+        with pytest.raises(ConfigurationError, match="no less than 6"):
+            check_redrive(self.attributes(5), dispatchers=4)
+
 
 class TestRunSucceeded:
     def test_has_a_row_for_every_state(self) -> None:
