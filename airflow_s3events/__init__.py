@@ -18,6 +18,7 @@ _PUBLIC = {
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
     "S3EventFailureNotifier": "airflow_s3events.notifications.failed_runs",
     "S3EventRedriveOperator": "airflow_s3events.operators.redrive",
+    "S3EventRetryFailedRunsOperator": "airflow_s3events.operators.failed_runs",
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "events_of": "airflow_s3events.context",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_s3events.events import ObjectEvent
     from airflow_s3events.notifications.failed_runs import S3EventFailureNotifier
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.operators.failed_runs import S3EventRetryFailedRunsOperator
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.sensors.arrivals import S3EventSensor
@@ -44,6 +46,7 @@ __all__ = [
     "S3EventDispatchOperator",
     "S3EventFailureNotifier",
     "S3EventRedriveOperator",
+    "S3EventRetryFailedRunsOperator",
     "S3EventSensor",
     "S3EventTrigger",
     "events_of",

@@ -51,6 +51,8 @@ class FailedRun:
     run_id: str
     attempt: int
     event: ObjectEvent = field(repr=False)
+    #: The whole conf, for a run that repeats this one.
+    conf: Mapping[str, Any] = field(repr=False)
     #: ``"run_succeeded"`` where the dispatcher holds the message and retries the run by itself.
     acknowledge: str | None = None
 
@@ -70,7 +72,13 @@ class FailedRun:
             return None
         if event_id(event) != name.event_id:
             return None
-        return cls(dag_id, run_id, name.attempt, event, data.get(ACKNOWLEDGE_MEMBER))
+        return cls(dag_id, run_id, name.attempt, event, conf, data.get(ACKNOWLEDGE_MEMBER))
+
+    @property
+    def next_run_id(self) -> str:
+        """Run id of the run that repeats this one, as a dispatcher names it."""
+        first = self.run_id.removesuffix(f"_a{self.attempt}")
+        return f"{first}_a{min(self.attempt + 1, MAX_ATTEMPT)}"
 
     @property
     def body(self) -> str:

@@ -23,8 +23,17 @@ from airflow_s3events.exceptions import ConfigurationError
 _AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
-    from airflow.sdk import DAG, BaseNotifier, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    from airflow.sdk import (
+        DAG,
+        BaseHook,
+        BaseNotifier,
+        BaseOperator,
+        BaseSensorOperator,
+        Context,
+        PokeReturnValue,
+    )
 else:
+    from airflow.hooks.base import BaseHook
     from airflow.models import DAG, BaseOperator
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DAG",
     "AirflowSensorTimeout",
+    "BaseHook",
     "BaseNotifier",
     "BaseOperator",
     "BaseSensorOperator",

@@ -57,6 +57,12 @@ def test_a_run_says_when_its_message_is_deleted() -> None:
     assert failed(acknowledge="run_succeeded").acknowledge == "run_succeeded"
 
 
+@pytest.mark.parametrize(("attempt", "following"), [(0, 1), (1, 2), (9, 10), (999_999_999, 999_999_999)])
+def test_the_run_that_repeats_it_is_named_as_a_dispatcher_names_it(attempt: int, following: int) -> None:
+    assert failed(attempt).next_run_id == run_id(EVENT, attempt=following)
+    assert failed(attempt).conf["s3_event"]["key"] == "in/a.csv"
+
+
 @pytest.mark.parametrize("attempt", [0, 1, 7])
 def test_what_is_sent_back_is_the_same_event_under_the_next_attempt(attempt: int) -> None:
     message = failed(attempt).resend()
