@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, TypeVar
+from zlib import crc32
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
 from airflow_s3events.envelopes import parse_body
@@ -318,8 +319,7 @@ class Dispatcher:
                 why = str(error)
             else:
                 return
-        limit = self.settings.max_receive_count
-        delay = release_delay_seconds(message.receive_count, limit, _NO_DEAD_LETTERS_SECONDS)
+        delay = _delay(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
         self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}")
 
     def _put_off(self, closed: Closed, message: Message, route: Route | None = None) -> Outcome:
@@ -332,7 +332,7 @@ class Dispatcher:
         old = message.sent_at is not None and self.now() - message.sent_at >= settings.give_up_seconds
         if closed.refused and old and message.receive_count >= settings.give_up_receives:
             return Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason, about=about)
-        delay = release_delay_seconds(message.receive_count, limit, closed.retry_seconds)
+        delay = _delay(message, settings, closed.retry_seconds)
         return Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -355,6 +355,14 @@ _UNMATCHED = {
     "dead-letter": Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),
     "leave": Outcome("unmatched", Disposition.LAPSE, "no route takes this event"),
 }
+
+
+def _delay(message: Message, settings: DispatchSettings, first_seconds: float) -> float:
+    """Drawn from the message itself, so that it needs no chance."""
+    share = crc32(f"{message.message_id} {message.receive_count}".encode()) / 0xFFFF_FFFF
+    return release_delay_seconds(
+        message.receive_count, settings.max_receive_count, first_seconds, share=share
+    )
 
 
 def _stored(outcome: Outcome, missing: set[tuple[str, str]]) -> Outcome:

@@ -20,7 +20,7 @@ PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^ *```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(
-    r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z]+)(?P<rest>[^\n|&;]*)"
+    r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z-]+)(?P<rest>[^\n|&;]*)"
 )
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
