@@ -79,14 +79,19 @@ class World:
             running = asyncio.ensure_future(keeper.run())
             try:
                 while (left := ends_at - asyncio.get_running_loop().time()) > 0:
-                    await asyncio.wait_for(keeper.work(), left)
-                    if tasks:
+                    if await self._is_wanted(keeper, running, left) and tasks:
                         await self.task(len(holder))
-            except asyncio.TimeoutError:
-                pass
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+
+    async def _is_wanted(self, keeper: Keeper, running: asyncio.Task[None], seconds: float) -> bool:
+        work = asyncio.ensure_future(keeper.work())
+        done, _ = await asyncio.wait({work, running}, timeout=seconds, return_when="FIRST_COMPLETED")
+        work.cancel()
+        if running in done:
+            running.result()
+        return work in done
 
 
 @pytest.fixture

@@ -203,3 +203,23 @@ class TestCheckHold:
     def test_wants_a_receive_more_for_each_twelve_hours(self) -> None:
         with pytest.raises(ConfigurationError, match="than 11"):
             self._check(max_receive_count=10, hold=90_000.0)
+
+
+class TestNeverWorks:
+    """A message that can never work: seldom received, and not for ever."""
+
+    @given(
+        receives=st.integers(6, 1000),
+        limit=st.none() | st.integers(3, 1000),
+        share=st.floats(0.0, 1.0),
+    )
+    def test_a_refused_event_costs_at_most_a_receive_a_minute_after_its_fifth_failure(
+        self, receives: int, limit: int | None, share: float
+    ) -> None:
+        assert release_delay_seconds(receives, limit, 30.0, share=share) >= 60.0
+
+    @given(receives=st.integers(16, 997), limit=st.integers(16, 1000))
+    def test_a_run_that_always_fails_costs_three_receives_in_a_quarter_of_an_hour_after_its_fifth(
+        self, receives: int, limit: int
+    ) -> None:
+        assert after_failure(receives, limit, 60.0) in {None, 900.0}
