@@ -15,26 +15,32 @@ _PUBLIC = {
     "Route": "airflow_s3events.routing",
     "Routes": "airflow_s3events.routing",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
+    "S3EventAssetTrigger": "airflow_s3events.triggers.s3_event_asset",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
-    "events_of": "airflow_s3events.context",
+    "events_of": "airflow_s3events.tasks.context",
+    "s3_event_asset": "airflow_s3events.assets.s3_event",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
 }
 
 if TYPE_CHECKING:
-    from airflow_s3events.context import events_of
+    from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.tasks.context import events_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
+    from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 __all__ = [
     "ObjectEvent",
     "Route",
     "Routes",
+    "S3EventAssetTrigger",
     "S3EventDispatchOperator",
     "S3EventTrigger",
     "events_of",
+    "s3_event_asset",
     "s3_event_dispatcher",
 ]
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.sdk import DAG, BaseOperator, Context
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
 from airflow_s3events.settlement import RunState
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAG",
+    "BaseEventTrigger",
     "BaseOperator",
     "BaseTrigger",
     "Context",
     "SupervisorRuns",
     "TriggerEvent",
+    "asset_events_between",
     "earliest_resume_seconds",
 ]
 
@@ -36,6 +39,17 @@ _REFUSALS = frozenset({400, 404, 409, 422})
 _UNSENDABLE = (NotImplementedError, OverflowError, RecursionError, TypeError, ValueError)
 #: Reasons of a refusal that hold for every run of the DAG; any other reason is this one run's.
 _DAG_REFUSALS = frozenset({"not_found", "import_errors", "denied_run_type"})
+
+
+def asset_events_between(asset: Any, after: datetime, before: datetime) -> list[Any]:
+    """Return the events of ``asset`` stored between two moments, both included, as a task may ask for them.
+
+    By the class behind ``inlet_events`` of a task's context, without its being an inlet of the task.
+    """
+    from airflow.sdk.execution_time.context import InletEventsAccessor
+
+    events = InletEventsAccessor(asset_name=asset.name, asset_uri=asset.uri)
+    return list(events.after(after.isoformat()).before(before.isoformat()))
 
 
 def earliest_resume_seconds() -> float:
