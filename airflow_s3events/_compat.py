@@ -31,6 +31,8 @@ __all__ = [
     "TriggerEvent",
     "asset_events_between",
     "earliest_resume_seconds",
+    "read_variable",
+    "write_variable",
 ]
 
 #: Answers of the API server that are about the one request; every other error is about the server.
@@ -50,6 +52,21 @@ def asset_events_between(asset: Any, after: datetime, before: datetime) -> list[
 
     events = InletEventsAccessor(asset_name=asset.name, asset_uri=asset.uri)
     return list(events.after(after.isoformat()).before(before.isoformat()))
+
+
+def read_variable(key: str) -> str | None:
+    """Return an Airflow variable; None where there is none. In a trigger: call it in a thread."""
+    from airflow.sdk import Variable
+
+    value = Variable.get(key, default=None)
+    return None if value is None else str(value)
+
+
+def write_variable(key: str, value: str, description: str) -> None:
+    """Store an Airflow variable. In a trigger: call it in a thread."""
+    from airflow.sdk import Variable
+
+    Variable.set(key, value, description)
 
 
 def earliest_resume_seconds() -> float:

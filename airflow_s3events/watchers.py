@@ -6,9 +6,10 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import RouteError
+from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter
 
 
@@ -86,6 +87,48 @@ class Watchers:
         here = {watcher.name for watcher in self.here}
         absent = [name for name in self.elsewhere if name not in here and name not in served]
         return tuple(name for name in absent if _may_match(self.elsewhere[name], event))
+
+
+def call_roll(
+    entries: Any, watchers: Watchers, now: float, *, absent_seconds: float, renew_seconds: float
+) -> tuple[dict[str, Any], bool]:
+    """Bring the roll of a queue's watchers up to date: those here are seen now, those long unseen are out.
+
+    The roll is plain data that all triggerers share: ``{name: {"when": filter, "seen_at": seconds}}``. What
+    in it cannot be read is left out.
+
+    Args:
+        entries: The roll as it was stored; None where there is none yet.
+        watchers: Those of this process. Told of all others.
+        now: Seconds since the epoch.
+        absent_seconds: A watcher that nobody has seen for so long is forgotten.
+        renew_seconds: One that is here is written down again after so long.
+
+    Returns:
+        The new roll, and whether it is worth storing.
+    """
+    roll = _readable(entries, now - absent_seconds)
+    is_changed = roll.keys() != (entries.keys() if isinstance(entries, Mapping) else set())
+    for watcher in watchers.here:
+        when = watcher.when.serialize()
+        entry = roll.get(watcher.name)
+        if entry is None or entry["when"] != when or now - entry["seen_at"] >= renew_seconds:
+            roll[watcher.name] = {"when": when, "seen_at": now}
+            is_changed = True
+    watchers.told({name: EventFilter.deserialize(entry["when"]) for name, entry in roll.items()})
+    return roll, is_changed
+
+
+def _readable(entries: Any, since: float) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+        try:
+            when, seen_at = EventFilter.deserialize(entry["when"]), float(entry["seen_at"])
+        except (ConfigurationError, KeyError, TypeError, ValueError):
+            continue
+        if seen_at >= since:
+            found[str(name)] = {"when": when.serialize(), "seen_at": seen_at}
+    return found
 
 
 def _may_match(when: EventFilter, event: ObjectEvent) -> bool:

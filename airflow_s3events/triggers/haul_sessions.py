@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Hashable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Hashable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from airflow_s3events.triggers.roll import Roll
 from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -88,12 +89,17 @@ async def open_haul_stream(
         ConfigurationError: The queue, or its dead letter queue, does not exist or may not be used.
         OutageError: SQS is away.
     """
+    # On the loop this would hold up every trigger of the process for a fifth of a second.
+    await asyncio.to_thread(_load)
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.hauls import HaulSettings, HaulStream
     from airflow_s3events.hooks.s3_events import hook_for
 
     aws = ("aws_conn_id", "region_name", "verify", "botocore_config")
     hook = hook_for(arguments.sqs_queue, **{name: getattr(arguments, name) for name in aws})
+    roll = Roll(arguments.sqs_queue, watchers)
+    await roll.look()
+    stack.enter_context(_running(roll.run()))
     client = await stack.enter_async_context(hook.open_client())
     queue = await hook.queue(client, arguments.sqs_queue)
     attributes = await queue.describe()
@@ -117,6 +123,22 @@ async def open_haul_stream(
     )
     stack.push_async_callback(stream.finish)
     return stream
+
+
+@contextmanager
+def _running(work: Coroutine[Any, Any, None]) -> Iterator[None]:
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _load() -> None:
+    import airflow_s3events.hooks.s3_events  # noqa: F401 - loaded for the import above
+    from airflow_s3events.preload import preload
+
+    preload()
 
 
 async def _dead_letters(

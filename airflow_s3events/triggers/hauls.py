@@ -24,6 +24,8 @@ _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
 #: A watcher that joins later than this after the one before it finds the stream running.
 _JOIN_SECONDS = 2.0
+#: Streams that are being closed: a task that nothing refers to may be collected.
+_CLOSING: set[asyncio.Task[None]] = set()
 
 
 class HaulProducer(SharedStreamProducer):
@@ -72,8 +74,15 @@ class HaulProducer(SharedStreamProducer):
             stream.resolve(haul, failed=failed, rejected=outcome.rejected)
 
     async def aclose(self) -> None:
-        """Settle what is decided, give the rest back."""
-        await self._stack.aclose()
+        """Settle what is decided, give the rest back.
+
+        Airflow cancels a watcher that is to go once each second until it is gone, and us with it: closing
+        is a task of its own that goes on.
+        """
+        closing = asyncio.ensure_future(self._stack.aclose())
+        _CLOSING.add(closing)
+        closing.add_done_callback(_CLOSING.discard)
+        await asyncio.shield(closing)
 
     async def _session(self) -> AsyncGenerator[tuple[HaulStream, Haul], None]:
         await joined_for(self._watchers, _JOIN_SECONDS)
