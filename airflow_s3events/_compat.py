@@ -54,19 +54,22 @@ def asset_events_between(asset: Any, after: datetime, before: datetime) -> list[
     return list(events.after(after.isoformat()).before(before.isoformat()))
 
 
-def read_variable(key: str) -> str | None:
-    """Return an Airflow variable; None where there is none. In a trigger: call it in a thread."""
+async def read_variable(key: str) -> str | None:
+    """Return an Airflow variable, as a trigger may ask for it; None where there is none."""
     from airflow.sdk import Variable
+    from asgiref.sync import sync_to_async
 
-    value = Variable.get(key, default=None)
+    # Before 3.3 the way back to the triggerer's loop is asgiref's.
+    value = await sync_to_async(Variable.get)(key, default=None)
     return None if value is None else str(value)
 
 
-def write_variable(key: str, value: str, description: str) -> None:
-    """Store an Airflow variable. In a trigger: call it in a thread."""
+async def write_variable(key: str, value: str, description: str) -> None:
+    """Store an Airflow variable, as a trigger may."""
     from airflow.sdk import Variable
+    from asgiref.sync import sync_to_async
 
-    Variable.set(key, value, description)
+    await sync_to_async(Variable.set)(key, value, description)
 
 
 def earliest_resume_seconds() -> float:

@@ -7,60 +7,28 @@ part of it. Airflow says so by ``advance``; which of its words may be believed i
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Hashable, Sequence
 
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_s3events.hauls import Haul, HaulStream
-from airflow_s3events.triggers.haul_sessions import QueueArguments, joined_for, open_haul_stream
-from airflow_s3events.watchers import Watchers
-
-log = logging.getLogger(__name__)
-
-_FIRST_PAUSE_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 60.0
-#: A watcher that joins later than this after the one before it finds the stream running.
-_JOIN_SECONDS = 2.0
-#: Streams that are being closed: a task that nothing refers to may be collected.
-_CLOSING: set[asyncio.Task[None]] = set()
+from airflow_s3events.triggers.haul_source import HaulSource
 
 
 class HaulProducer(SharedStreamProducer):
     """Feeds Airflow's shared stream with hauls, and settles them as it is told.
 
-    It never raises and never ends: a queue that is gone or denied is said in the log and tried again, ever
-    less often, because an error here would fail all watchers of the queue, to be started again within two
-    seconds.
-
     Args:
-        arguments: What the queue is opened with; equal for all watchers that share this producer.
-        watchers: Who wants what.
+        source: Gives the hauls.
     """
 
-    def __init__(self, arguments: QueueArguments, watchers: Watchers) -> None:
-        self._arguments = arguments
-        self._watchers = watchers
-        self._stack = AsyncExitStack()
+    def __init__(self, source: HaulSource) -> None:
+        self._source = source
 
     async def open_stream(self) -> AsyncIterator[tuple[Haul, tuple[HaulStream, Haul]]]:
         """Yield hauls for ever."""
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                async with aclosing(self._session()) as session:
-                    async for stream, haul in session:
-                        pause = _FIRST_PAUSE_SECONDS
-                        yield haul, (stream, haul)
-            except Exception as error:
-                # Whatever it is, the other watchers of the triggerer must go on, and so must this queue.
-                log.error("Queue %s: %s; trying again in %.0f s", self._arguments.sqs_queue, error, pause)
-                log.debug("What ended the stream", exc_info=True)
-            await self.aclose()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        async for stream, haul in self._source.hauls():
+            yield haul, (stream, haul)
 
     def get_advance_lane(self, broker_payload: tuple[HaulStream, Haul]) -> Hashable:
         """A lane of its own for each haul: one that is stored late holds nobody up."""
@@ -68,24 +36,10 @@ class HaulProducer(SharedStreamProducer):
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Hand over to the settler, without waiting: Airflow awaits one such call at a time."""
-        for payload, outcome in batch:
-            stream, haul = payload
+        for (stream, haul), outcome in batch:
             failed = outcome.failed + (not outcome.is_clean and not outcome.rejected)
             stream.resolve(haul, failed=failed, rejected=outcome.rejected)
 
     async def aclose(self) -> None:
-        """Settle what is decided, give the rest back.
-
-        Airflow cancels a watcher that is to go once each second until it is gone, and us with it: closing
-        is a task of its own that goes on.
-        """
-        closing = asyncio.ensure_future(self._stack.aclose())
-        _CLOSING.add(closing)
-        closing.add_done_callback(_CLOSING.discard)
-        await asyncio.shield(closing)
-
-    async def _session(self) -> AsyncGenerator[tuple[HaulStream, Haul], None]:
-        await joined_for(self._watchers, _JOIN_SECONDS)
-        stream = await open_haul_stream(self._stack, self._arguments, self._watchers)
-        async for haul in stream.hauls():
-            yield stream, haul
+        """Settle what is decided, give the rest back."""
+        await self._source.aclose()

@@ -62,7 +62,7 @@ class Roll:
             log.warning("The roll of watchers of queue %s cannot be kept: %s", self._sqs_queue, error)
 
     async def _look(self) -> None:
-        entries = _parsed(await asyncio.to_thread(read_variable, self.key))
+        entries = _parsed(await read_variable(self.key))
         now = self._now()
         is_new = now - self._since < _PATIENT_SECONDS
         roll, is_changed = call_roll(
@@ -74,9 +74,7 @@ class Roll:
         )
         if is_changed:
             text = json.dumps(roll, sort_keys=True)
-            await asyncio.to_thread(
-                write_variable, self.key, text, f"Watchers of {self._sqs_queue} (s3events)"
-            )
+            await write_variable(self.key, text, f"Watchers of {self._sqs_queue} (s3events)")
 
 
 def _parsed(text: str | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseEventTrigger, TriggerEvent
@@ -161,10 +162,11 @@ class S3EventAssetTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
         """Return the poller of the queue (Airflow 3.3 and later)."""
+        from airflow_s3events.triggers.haul_source import HaulSource
         from airflow_s3events.triggers.hauls import HaulProducer
 
         arguments = QueueArguments.of(kwargs)
-        return HaulProducer(arguments, watchers_of(arguments))
+        return HaulProducer(HaulSource(arguments, watchers_of(arguments)))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Haul]) -> AsyncIterator[TriggerEvent]:
         """Yield the asset events of this watcher's share of each haul (Airflow 3.3 and later).
@@ -172,28 +174,39 @@ class S3EventAssetTrigger(BaseEventTrigger):
         All that can fail has been done when a haul comes: Airflow would count a haul whose filter fails as
         stored.
         """
-        watchers = watchers_of(self._queue_arguments())
-        watcher = self._watcher()
-        watchers.join(watcher)
-        try:
+        with self._joined() as watcher:
             async for haul in shared_stream:
                 for event in self._events(haul.take(watcher)):
                     yield event
-        finally:
-            watchers.leave(watcher)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield asset events where Airflow has no shared stream (3.0 to 3.2)."""
-        raise NotImplementedError
-        yield
+        """Yield the same where Airflow has no shared stream (3.0 to 3.2)."""
+        from airflow_s3events.triggers.haul_share import HaulShare, share_of
+        from airflow_s3events.triggers.haul_source import HaulSource
+
+        arguments = self._queue_arguments()
+        with self._joined() as watcher:
+            source = HaulSource(arguments, watchers_of(arguments))
+            share = share_of(arguments.key, lambda: HaulShare(source))
+            async with aclosing(share.hauls(watcher)) as hauls:
+                async for haul in hauls:
+                    for event in self._events(haul.take(watcher)):
+                        yield event
+
+    @contextmanager
+    def _joined(self) -> Iterator[Watcher]:
+        when = self._filter()
+        watcher = Watcher(watcher_name(when, self.watcher), when)
+        watchers = watchers_of(self._queue_arguments())
+        watchers.join(watcher)
+        try:
+            yield watcher
+        finally:
+            watchers.leave(watcher)
 
     def _events(self, share: list[PackedEvent]) -> Iterator[TriggerEvent]:
         for pack in cut(share, most_count=self.pack_count, most_bytes=self.pack_bytes):
             yield PackEvent(pack)
-
-    def _watcher(self) -> Watcher:
-        when = self._filter()
-        return Watcher(watcher_name(when, self.watcher), when)
 
     def _filter(self) -> EventFilter:
         return everything if self.when is None else EventFilter.deserialize(self.when)

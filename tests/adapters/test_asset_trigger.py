@@ -199,11 +199,16 @@ async def until(probe: Callable[[], Any], seconds: float = 20.0) -> None:
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for watchers that may join, and a roll in memory."""
     variables: dict[str, str] = {}
-    monkeypatch.setattr("airflow_s3events.triggers.hauls._JOIN_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_s3events.triggers.roll.read_variable", variables.get)
-    monkeypatch.setattr(
-        "airflow_s3events.triggers.roll.write_variable", lambda key, text, _: variables.update({key: text})
-    )
+    monkeypatch.setattr("airflow_s3events.triggers.haul_source._JOIN_SECONDS", 0.1)
+
+    async def read(key: str) -> str | None:
+        return variables.get(key)
+
+    async def write(key: str, text: str, _: str) -> None:
+        variables[key] = text
+
+    monkeypatch.setattr("airflow_s3events.triggers.roll.read_variable", read)
+    monkeypatch.setattr("airflow_s3events.triggers.roll.write_variable", write)
     monkeypatch.setattr(haul_sessions, "_WATCHERS", {})
 
 
