@@ -6,15 +6,15 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Coroutine, Hashable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Hashable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from airflow_s3events.triggers.roll import Roll
 from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:
+    from airflow_s3events.consumer import ConsumerSettings
     from airflow_s3events.hauls import HaulStream, Unmatched
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.messages import QueueAttributes
@@ -91,27 +91,17 @@ async def open_haul_stream(
     """
     # On the loop this would hold up every trigger of the process for a fifth of a second.
     await asyncio.to_thread(_load)
-    from airflow_s3events.consumer import Consumer, ConsumerSettings
+    from airflow_s3events.consumer import Consumer
     from airflow_s3events.hauls import HaulSettings, HaulStream
     from airflow_s3events.hooks.s3_events import hook_for
 
     aws = ("aws_conn_id", "region_name", "verify", "botocore_config")
     hook = hook_for(arguments.sqs_queue, **{name: getattr(arguments, name) for name in aws})
-    roll = Roll(arguments.sqs_queue, watchers)
-    await roll.look()
-    stack.enter_context(_running(roll.run()))
     client = await stack.enter_async_context(hook.open_client())
     queue = await hook.queue(client, arguments.sqs_queue)
     attributes = await queue.describe()
     dead_letters = await _dead_letters(hook, client, arguments, attributes)
-    settings = ConsumerSettings(
-        receivers=_RECEIVERS,
-        visibility_seconds=arguments.visibility_seconds,
-        max_in_flight=arguments.max_in_flight,
-        batch_count=min(_HAUL_COUNT, arguments.max_in_flight),
-        stop_seconds=_STOP_SECONDS,
-        close_seconds=_CLOSE_SECONDS,
-    )
+    settings = consumer_settings(arguments)
     consumer = await stack.enter_async_context(Consumer(queue, settings, dead_letters=dead_letters))
     stream = HaulStream(
         consumer,
@@ -125,13 +115,18 @@ async def open_haul_stream(
     return stream
 
 
-@contextmanager
-def _running(work: Coroutine[Any, Any, None]) -> Iterator[None]:
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
+def consumer_settings(arguments: QueueArguments) -> ConsumerSettings:
+    """Return how the queue is read: much at a time, since storing one asset event is what costs."""
+    from airflow_s3events.consumer import ConsumerSettings
+
+    return ConsumerSettings(
+        receivers=_RECEIVERS,
+        visibility_seconds=arguments.visibility_seconds,
+        max_in_flight=arguments.max_in_flight,
+        batch_count=min(_HAUL_COUNT, arguments.max_in_flight),
+        stop_seconds=_STOP_SECONDS,
+        close_seconds=_CLOSE_SECONDS,
+    )
 
 
 def _load() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 from airflow_s3events.triggers.haul_sessions import QueueArguments, joined_for, open_haul_stream
+from airflow_s3events.triggers.roll import Roll
 from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:
     from airflow_s3events.hauls import Haul, HaulStream
 
 log = logging.getLogger(__name__)
+
+OpenStream = Callable[[AsyncExitStack, QueueArguments, Watchers], Awaitable["HaulStream"]]
 
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -34,11 +37,15 @@ class HaulSource:
     Args:
         arguments: What the queue is opened with; equal for all watchers that share this source.
         watchers: Who wants what.
+        open_stream: Opens the queue.
     """
 
-    def __init__(self, arguments: QueueArguments, watchers: Watchers) -> None:
+    def __init__(
+        self, arguments: QueueArguments, watchers: Watchers, *, open_stream: OpenStream = open_haul_stream
+    ) -> None:
         self._arguments = arguments
         self._watchers = watchers
+        self._open_stream = open_stream
         self._stack = AsyncExitStack()
 
     async def hauls(self) -> AsyncIterator[tuple[HaulStream, Haul]]:
@@ -70,7 +77,11 @@ class HaulSource:
         await asyncio.shield(closing)
 
     async def _session(self) -> AsyncGenerator[tuple[HaulStream, Haul], None]:
-        await joined_for(self._watchers, _JOIN_SECONDS)
-        stream = await open_haul_stream(self._stack, self._arguments, self._watchers)
+        roll = Roll(self._arguments.sqs_queue, self._watchers)
+        await asyncio.gather(joined_for(self._watchers, _JOIN_SECONDS), roll.meet())
+        await roll.look()
+        keeping = asyncio.ensure_future(roll.run())
+        self._stack.callback(keeping.cancel)
+        stream = await self._open_stream(self._stack, self._arguments, self._watchers)
         async for haul in stream.hauls():
             yield stream, haul

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -20,7 +21,8 @@ from airflow_s3events.watchers import Watchers, call_roll
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the roll.
-_LOOK_SECONDS = 10.0
+_LOOK_SECONDS = 5.0
+_MEETINGS = 3
 #: Seconds after which a watcher that runs is written down again.
 _RENEW_SECONDS = 60.0
 #: A watcher that nobody has seen for so long is forgotten: what it wanted is nobody's.
@@ -52,6 +54,12 @@ class Roll:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             await self.look()
+
+    async def meet(self) -> None:
+        """Look three times within some two seconds: triggerers that start together overwrite each other."""
+        for _ in range(_MEETINGS):
+            await self.look()
+            await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - so that they do not go on in step
 
     async def look(self) -> None:
         """Read the roll, tell the watchers here of it, write it if it is out of date."""

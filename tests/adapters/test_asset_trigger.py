@@ -200,6 +200,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for watchers that may join, and a roll in memory."""
     variables: dict[str, str] = {}
     monkeypatch.setattr("airflow_s3events.triggers.haul_source._JOIN_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_s3events.triggers.roll._MEETINGS", 0)
 
     async def read(key: str) -> str | None:
         return variables.get(key)

@@ -3,8 +3,8 @@
     python -m tests.system.faults.assets --objects 3000 --assets 10 --kills 6
 
 Two triggerers share the watchers of the queue; each object is wanted by an asset of its own and by the last
-asset, which wants all. Progress goes to stderr; the last line of stdout is one JSON object. Exit status 0: the
-audit is clean.
+asset, which wants all. Progress goes to stderr; the last line of stdout is one JSON object. Exit status 0:
+the audit is clean.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ _TRIGGERERS = ("triggerer", "triggerer-2")
 _ENVIRONMENT = {
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    # So that both triggerers get some of the watchers; by default the first one there takes fifty at once.
+    "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
 }
 _SAY_SECONDS = 30.0

@@ -1,13 +1,13 @@
-"""Compares what was uploaded with the asset events and the runs that Airflow made of it, and prints one JSON object.
+"""Compares what was uploaded with the asset events and runs that came of it, and prints one JSON object.
 
-It imports nothing of the package that it judges: SQL, SQS, a manifest and the notes of the runs are all it knows.
+It imports nothing of the package that it judges: SQL, SQS, a manifest and the notes of the runs are all.
 
     python tests/system/faults/audit_assets.py MANIFEST --database URL --endpoint URL --queue URL --dlq URL
 
-The manifest is ``{"notes": folder, "assets": {name: part of the key}, "keys": [key, ...]}``: an asset wants each
-key that has its part in it, and its DAG has its name. A run has written the keys that it was given into a file
-``notes/<DAG>/<task instance>.json``. Exit status 0: each key is in an asset event of each asset that wants it, and
-in exactly one run of it; no asset event is in no run; both queues are empty.
+The manifest is ``{"notes": folder, "assets": {name: part of the key}, "keys": [key, ...]}``: an asset wants
+each key that has its part in it, and its DAG has its name. A run has written the keys that it was given into
+a file ``notes/<DAG>/<task instance>.json``. Exit status 0: each key is in an asset event of each asset that
+wants it, and in exactly one run of it; no asset event is in no run; both queues are empty.
 """
 
 from __future__ import annotations
