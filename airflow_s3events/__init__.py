@@ -17,6 +17,7 @@ _PUBLIC = {
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
     "S3EventAssetTrigger": "airflow_s3events.triggers.s3_event_asset",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
+    "chunks_of": "airflow_s3events.packs",
     "events_of": "airflow_s3events.tasks.context",
     "s3_event_asset": "airflow_s3events.assets.s3_event",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.tasks.context import events_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
@@ -39,6 +41,7 @@ __all__ = [
     "S3EventAssetTrigger",
     "S3EventDispatchOperator",
     "S3EventTrigger",
+    "chunks_of",
     "events_of",
     "s3_event_asset",
     "s3_event_dispatcher",

@@ -29,7 +29,10 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "operators": _modules("airflow_s3events.operators.dispatch"),
         "hooks": _modules("airflow_s3events.hooks.s3_events"),
-        "triggers": _modules("airflow_s3events.triggers.s3_event"),
+        "triggers": _modules(
+            "airflow_s3events.triggers.s3_event", "airflow_s3events.triggers.s3_event_asset"
+        ),
+        "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
     }
 
 

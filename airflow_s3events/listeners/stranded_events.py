@@ -97,39 +97,52 @@ def stranded() -> Select[Any]:
 
     In one statement with the insert: what the scheduler has in hand is either still queued, or in its run.
     """
-    from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, DagScheduleAssetReference
+    from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
     from airflow.models.trigger import Trigger
-    from airflow.utils.types import DagRunType
-    from sqlalchemy import exists, false, func, select
+    from sqlalchemy import false, func, select
 
     schedule = DagScheduleAssetReference
-    run_after = select(func.max(DagRun.run_after)).where(
-        DagRun.dag_id == schedule.dag_id, DagRun.run_type == DagRunType.ASSET_TRIGGERED
-    )
-    queued = exists().where(
-        AssetDagRunQueue.asset_id == schedule.asset_id, AssetDagRunQueue.target_dag_id == schedule.dag_id
-    )
-    query = (
+    wanted = [
+        AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
+        DagModel.is_paused == false(),
+        # The window that Airflow itself leaves open for the next run.
+        AssetEvent.timestamp > func.coalesce(_last_run_after(), schedule.created_at),
+        ~AssetEvent.created_dagruns.any(DagRun.dag_id == schedule.dag_id),
+        ~_is_queued(),
+    ]
+    if hasattr(DagModel, "timetable_partitioned"):
+        # Their runs are made of partition keys, which events of a watcher do not have.
+        wanted.append(DagModel.timetable_partitioned == false())
+    return (
         select(schedule.asset_id, schedule.dag_id, func.max(AssetEvent.timestamp))
         .join(AssetEvent, AssetEvent.asset_id == schedule.asset_id)
         .join(DagModel, DagModel.dag_id == schedule.dag_id)
         .join(AssetModel, AssetModel.id == schedule.asset_id)
-        .where(
-            AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
-            DagModel.is_paused == false(),
-            # The window that Airflow itself leaves open for the next run.
-            AssetEvent.timestamp > func.coalesce(run_after.scalar_subquery(), schedule.created_at),
-            ~AssetEvent.created_dagruns.any(DagRun.dag_id == schedule.dag_id),
-            ~queued,
-        )
+        .where(*wanted)
         .group_by(schedule.asset_id, schedule.dag_id)
     )
-    if hasattr(DagModel, "timetable_partitioned"):
-        # Their runs are made of partition keys, which events of a watcher do not have.
-        query = query.where(DagModel.timetable_partitioned == false())
-    return query
+
+
+def _last_run_after() -> Any:
+    from airflow.models.asset import DagScheduleAssetReference
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.types import DagRunType
+    from sqlalchemy import func, select
+
+    runs = (DagRun.dag_id == DagScheduleAssetReference.dag_id, DagRun.run_type == DagRunType.ASSET_TRIGGERED)
+    return select(func.max(DagRun.run_after)).where(*runs).scalar_subquery()
+
+
+def _is_queued() -> Any:
+    from airflow.models.asset import AssetDagRunQueue, DagScheduleAssetReference
+    from sqlalchemy import exists
+
+    return exists().where(
+        AssetDagRunQueue.asset_id == DagScheduleAssetReference.asset_id,
+        AssetDagRunQueue.target_dag_id == DagScheduleAssetReference.dag_id,
+    )
 
 
 _sweeper = Sweeper()

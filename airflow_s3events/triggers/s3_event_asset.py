@@ -11,7 +11,7 @@ from airflow_s3events._compat import BaseEventTrigger, TriggerEvent
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import EventFilter, everything
 from airflow_s3events.packs import PACK_BYTES, PACK_COUNT, PACK_MEMBER, PackedEvent, cut, payload_of
-from airflow_s3events.triggers.haul_sessions import QueueArguments, watchers_of
+from airflow_s3events.triggers.watching.sessions import QueueArguments, watchers_of
 from airflow_s3events.watchers import Watcher, watcher_name
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
         """Return the poller of the queue (Airflow 3.3 and later)."""
-        from airflow_s3events.triggers.haul_source import HaulSource
-        from airflow_s3events.triggers.hauls import HaulProducer
+        from airflow_s3events.triggers.watching.producer import HaulProducer
+        from airflow_s3events.triggers.watching.source import HaulSource
 
         arguments = QueueArguments.of(kwargs)
         return HaulProducer(HaulSource(arguments, watchers_of(arguments)))
@@ -181,8 +181,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the same where Airflow has no shared stream (3.0 to 3.2)."""
-        from airflow_s3events.triggers.haul_share import HaulShare, share_of
-        from airflow_s3events.triggers.haul_source import HaulSource
+        from airflow_s3events.triggers.watching.share import HaulShare, share_of
+        from airflow_s3events.triggers.watching.source import HaulSource
 
         arguments = self._queue_arguments()
         with self._joined() as watcher:

@@ -22,7 +22,7 @@ from airflow_s3events import S3EventAssetTrigger, s3_event_asset
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import EventFilter, prefix, size, suffix
 from airflow_s3events.testing import object_created_body
-from airflow_s3events.triggers import haul_sessions
+from airflow_s3events.triggers.watching import sessions
 from tests.core.filter_strategies import filters
 
 EVERY_ARGUMENT: dict[str, Any] = {
@@ -199,8 +199,8 @@ async def until(probe: Callable[[], Any], seconds: float = 20.0) -> None:
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for watchers that may join, and a roll in memory."""
     variables: dict[str, str] = {}
-    monkeypatch.setattr("airflow_s3events.triggers.haul_source._JOIN_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_s3events.triggers.roll._MEETINGS", 0)
+    monkeypatch.setattr("airflow_s3events.triggers.watching.source._JOIN_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_s3events.triggers.watching.roll._MEETINGS", 0)
 
     async def read(key: str) -> str | None:
         return variables.get(key)
@@ -208,9 +208,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def write(key: str, text: str, _: str) -> None:
         variables[key] = text
 
-    monkeypatch.setattr("airflow_s3events.triggers.roll.read_variable", read)
-    monkeypatch.setattr("airflow_s3events.triggers.roll.write_variable", write)
-    monkeypatch.setattr(haul_sessions, "_WATCHERS", {})
+    monkeypatch.setattr("airflow_s3events.triggers.watching.roll.read_variable", read)
+    monkeypatch.setattr("airflow_s3events.triggers.watching.roll.write_variable", write)
+    monkeypatch.setattr(sessions, "_WATCHERS", {})
 
 
 def counts(sqs: Any, queue: str) -> tuple[int, int]:

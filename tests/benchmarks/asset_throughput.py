@@ -154,9 +154,9 @@ async def _from_memory(trigger_id: int, count: int) -> tuple[float, float]:
     from airflow_s3events import S3EventAssetTrigger
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.hauls import HaulSettings, HaulStream
-    from airflow_s3events.triggers.haul_sessions import QueueArguments, consumer_settings, watchers_of
-    from airflow_s3events.triggers.haul_source import HaulSource
-    from airflow_s3events.triggers.hauls import HaulProducer
+    from airflow_s3events.triggers.watching.producer import HaulProducer
+    from airflow_s3events.triggers.watching.sessions import QueueArguments, consumer_settings, watchers_of
+    from airflow_s3events.triggers.watching.source import HaulSource
     from airflow_s3events.watchers import Watchers
 
     queue = InMemoryQueue(visibility_seconds=300)

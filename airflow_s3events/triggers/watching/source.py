@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
-from airflow_s3events.triggers.haul_sessions import QueueArguments, joined_for, open_haul_stream
-from airflow_s3events.triggers.roll import Roll
+from airflow_s3events.triggers.watching.roll import Roll
+from airflow_s3events.triggers.watching.sessions import QueueArguments, joined_for, open_haul_stream
 from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The plugin: how Airflow finds what is neither operator nor trigger.
+"""The plugin of the package.
 
 Named by the ``airflow.plugins`` entry point: plugins that a provider names are not loaded by default.
 """

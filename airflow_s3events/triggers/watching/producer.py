@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Hashable, Sequence
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_s3events.hauls import Haul, HaulStream
-from airflow_s3events.triggers.haul_source import HaulSource
+from airflow_s3events.triggers.watching.source import HaulSource
 
 
 class HaulProducer(SharedStreamProducer):

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING
 
 from airflow_s3events._compat import read_variable
-from airflow_s3events.triggers.haul_source import HaulSource
+from airflow_s3events.triggers.watching.source import HaulSource
 
 if TYPE_CHECKING:
     from airflow_s3events.hauls import Haul, HaulStream
