@@ -51,7 +51,7 @@ class HaulSettings:
     unmatched: Unmatched = "leave"
     most_hauls: int = 256
     pace_seconds: float = 0.25
-    hold_seconds: float = 2.0
+    hold_seconds: float = 1.0
     max_receive_count: int | None = None
 
 

@@ -87,7 +87,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
             policy when None.
         visibility_seconds: How long a received message stays hidden if we die; extended while we live.
             Default 300.
-        max_in_flight: Messages received and not settled, at most. Default 10,000.
+        max_in_flight: Messages received and not settled, at most; SQS allows 120,000 for a queue. Default
+            30,000.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
         v: Version of this form.
     """
@@ -103,7 +104,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         unmatched: Unmatched = "leave",
         dead_letter_queue: str | None = None,
         visibility_seconds: int = 300,
-        max_in_flight: int = 10_000,
+        max_in_flight: int = 30_000,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 #: Messages of one haul. Each watcher's share is cut into packs as small as it wants them.
 _HAUL_COUNT = 1_000
 _RECEIVERS = 4
+#: Of the bodies in flight: 30,000 of two kilobytes.
+_MOST_BYTES = 64 * 1024 * 1024
 _STOP_SECONDS = 2.0
 _CLOSE_SECONDS = 8.0
 #: A redrive policy that allows fewer receives is warned about.
@@ -123,6 +125,7 @@ def consumer_settings(arguments: QueueArguments) -> ConsumerSettings:
         receivers=_RECEIVERS,
         visibility_seconds=arguments.visibility_seconds,
         max_in_flight=arguments.max_in_flight,
+        max_in_flight_bytes=_MOST_BYTES,
         batch_count=min(_HAUL_COUNT, arguments.max_in_flight),
         stop_seconds=_STOP_SECONDS,
         close_seconds=_CLOSE_SECONDS,
