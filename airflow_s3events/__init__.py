@@ -14,8 +14,9 @@ _PUBLIC = {
     "ObjectEvent": "airflow_s3events.events",
     "Route": "airflow_s3events.routing",
     "Routes": "airflow_s3events.routing",
-    "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
     "S3EventAssetTrigger": "airflow_s3events.triggers.s3_event_asset",
+    "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
+    "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "chunks_of": "airflow_s3events.packs",
     "events_of": "airflow_s3events.tasks.context",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.tasks.context import events_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
     from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
@@ -40,6 +42,7 @@ __all__ = [
     "Routes",
     "S3EventAssetTrigger",
     "S3EventDispatchOperator",
+    "S3EventSensor",
     "S3EventTrigger",
     "chunks_of",
     "events_of",

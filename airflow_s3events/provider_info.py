@@ -28,9 +28,12 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules("airflow_s3events.operators.dispatch"),
+        "sensors": _modules("airflow_s3events.sensors.arrivals"),
         "hooks": _modules("airflow_s3events.hooks.s3_events"),
         "triggers": _modules(
-            "airflow_s3events.triggers.s3_event", "airflow_s3events.triggers.s3_event_asset"
+            "airflow_s3events.triggers.arrivals",
+            "airflow_s3events.triggers.s3_event",
+            "airflow_s3events.triggers.s3_event_asset",
         ),
         "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
     }

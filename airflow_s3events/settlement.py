@@ -76,21 +76,27 @@ def combine(dispositions: Iterable[Disposition]) -> Disposition:
     return max(dispositions, default=Disposition.ACKNOWLEDGE)
 
 
-#: A message costs two receives when all goes well: one wakes the task, one reads it.
+#: A message costs two receives when all goes well: one wakes the task, one reads it. One more is to spare.
 _LEAST_RECEIVES = 3
 
 
-def check_redrive(attributes: QueueAttributes) -> None:
+def check_redrive(attributes: QueueAttributes, *, dispatchers: int = 1) -> None:
     """Refuse a redrive policy that would dead-letter messages which nothing is wrong with.
 
+    Args:
+        attributes: Of the queue.
+        dispatchers: How many wait on it side by side. Those that are idle all receive a new message to wake,
+            before one of them reads it.
+
     Raises:
-        ConfigurationError: ``maxReceiveCount`` is less than 3.
+        ConfigurationError: ``maxReceiveCount`` is less than 3, or than two more than ``dispatchers``.
     """
-    limit = attributes.max_receive_count
-    if limit is not None and limit < _LEAST_RECEIVES:
+    limit, least = attributes.max_receive_count, _LEAST_RECEIVES + dispatchers - 1
+    if limit is not None and limit < least:
         raise ConfigurationError(
             f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less"
-            f" than {_LEAST_RECEIVES}, because waking the dispatcher and reading the message are two receives"
+            f" than {least}, because waking each of {dispatchers} dispatchers and reading the message are"
+            f" {dispatchers + 1} receives"
         )
 
 

@@ -39,6 +39,24 @@ def ministack_server() -> Iterator[str]:
         yield url
 
 
+@contextlib.contextmanager
+def localstack_server(python: str) -> Iterator[str]:
+    """Start LocalStack in host mode, by the ``python`` that it is installed in; yield its endpoint URL.
+
+    It cannot share an environment with Airflow: it pins other versions of what both need.
+    """
+    port = free_port()
+    settings = {
+        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "SERVICES": "s3,sqs,sns,events",
+        "DISABLE_EVENTS": "1",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DNS_ADDRESS": "0",
+    }
+    with _serving([python, "-m", "localstack.runtime.main"], port, settings) as url:
+        yield url
+
+
 def free_port() -> int:
     """Ask the system for a loopback port that nobody uses."""
     with socket.socket() as probe:

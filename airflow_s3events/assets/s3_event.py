@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetWatcher
-
+from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
     from airflow_s3events.filters import EventFilter
 
 
@@ -40,8 +41,15 @@ def s3_event_asset(
         **trigger_arguments: Further arguments of ``S3EventAssetTrigger``.
 
     Raises:
-        ConfigurationError: A setting cannot work. Airflow shows it as an import error of the DAG file.
+        ConfigurationError: A setting cannot work, or Airflow is older than 3.0. Airflow shows it as an import
+            error of the DAG file.
     """
+    try:
+        from airflow.sdk import Asset, AssetWatcher
+    except ImportError as error:
+        raise ConfigurationError(
+            "s3_event_asset: this Airflow has no asset watchers; use Airflow 3, or s3_event_dispatcher"
+        ) from error
     trigger = S3EventAssetTrigger(sqs_queue=sqs_queue, when=when, watcher=name, **trigger_arguments)
     trigger.check_settings()
     watchers = [AssetWatcher(name=name, trigger=trigger)]

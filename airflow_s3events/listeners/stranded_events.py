@@ -59,6 +59,10 @@ class Sweeper:
 
     def _run(self) -> None:
         time.sleep(_START_SECONDS)
+        try:
+            import airflow.models.asset  # noqa: F401 - whether it is there
+        except ImportError:  # Airflow 2, which has no watchers
+            return
         while True:
             try:
                 if queued := sweep():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_s3events._compat import asset_events_between
+from airflow_s3events._compat.asset_events import asset_events_between
 from airflow_s3events.context import events_of_run
 from airflow_s3events.events import ObjectEvent
 

@@ -7,12 +7,18 @@ from importlib import reload
 
 import pytest
 from airflow.exceptions import AirflowOptionalProviderFeatureException, AirflowProviderDeprecationWarning
+
+from airflow_s3events import S3EventAssetTrigger
+from airflow_s3events.filters import prefix
+from tests.lines import AIRFLOW
+
+if AIRFLOW < (3, 3):
+    pytest.skip("common.messaging is tested with the newest line", allow_module_level=True)
+
 from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 from airflow.serialization.encoders import encode_trigger
 from airflow.triggers.base import BaseEventTrigger
 
-from airflow_s3events import S3EventAssetTrigger
-from airflow_s3events.filters import prefix
 from airflow_s3events.queues import s3_event
 
 

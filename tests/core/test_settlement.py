@@ -110,3 +110,8 @@ class TestRedrivePolicy:
     def test_one_that_would_dead_letter_healthy_messages_is_refused_by_name(self, most: int) -> None:
         with pytest.raises(ConfigurationError, match=f"maxReceiveCount={most}"):
             check_redrive(self.attributes(most))
+
+    def test_each_dispatcher_on_the_queue_needs_a_receive_to_be_woken(self) -> None:
+        check_redrive(self.attributes(5), dispatchers=3)
+        with pytest.raises(ConfigurationError, match="no less than 6"):
+            check_redrive(self.attributes(5), dispatchers=4)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from airflow_s3events._compat import read_variable, write_variable
+from airflow_s3events._compat.asset_events import read_variable, write_variable
 from airflow_s3events.watchers import Watchers, call_roll
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING
 
-from airflow_s3events._compat import read_variable
+from airflow_s3events._compat.asset_events import read_variable
 from airflow_s3events.triggers.watching.source import HaulSource
 
 if TYPE_CHECKING:
