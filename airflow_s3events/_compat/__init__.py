@@ -31,7 +31,7 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
 else:
     # Nothing watches for assets there: the trigger can be imported, and s3_event_asset says what it needs.
     BaseEventTrigger = BaseTrigger
-if TYPE_CHECKING or _AIRFLOW >= (3, 1):
+if TYPE_CHECKING or _AIRFLOW >= (3, 2):
     from airflow.sdk.exceptions import AirflowSensorTimeout
 else:
     from airflow.exceptions import AirflowSensorTimeout

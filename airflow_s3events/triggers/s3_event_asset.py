@@ -73,8 +73,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
     Args:
         sqs_queue: URL, ARN or name of the queue.
-        when: The object events that are wanted: a filter, or what ``EventFilter.deserialize`` reads; None
-            means all of them.
+        when: The object events that are wanted: a filter, or what ``EventFilter.deserialize`` reads, also as
+            JSON text; None means all of them.
         watcher: A name that no other watcher of the queue has: that of the asset. Where it is left out, what
             is wanted is the name.
         pack_count: Object events of one asset event, at most. Each task of a run is given all of its run's
@@ -97,7 +97,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         self,
         *,
         sqs_queue: str,
-        when: EventFilter | Mapping[str, Any] | None = None,
+        when: EventFilter | Mapping[str, Any] | str | None = None,
         watcher: str = "",
         pack_count: int = PACK_COUNT,
         pack_bytes: int = PACK_BYTES,
@@ -108,7 +108,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        botocore_config: dict[str, Any] | str | None = None,
         v: int = _VERSION,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -148,12 +148,13 @@ class S3EventAssetTrigger(BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and plain arguments from which any triggerer makes this trigger again.
 
-        Airflow tells triggers apart by a hash of this that heeds the order of members: however a filter was
-        spelled, it has one form here.
+        Airflow tells triggers apart by a hash of this that heeds the order of members, and before 3.3 also
+        whether a mapping has been through its database: so what is nested is text here, in one form however
+        it was spelled.
         """
         kwargs = {name: getattr(self, name) for name in _ARGUMENTS}
-        kwargs["when"] = _ordered(self._filter().serialize())
-        kwargs["botocore_config"] = _ordered(self.botocore_config)
+        kwargs["when"] = _text(self._filter().serialize())
+        kwargs["botocore_config"] = _text(self.botocore_config)
         return "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger", kwargs
 
     def shared_stream_key(self) -> Hashable:
@@ -210,12 +211,13 @@ class S3EventAssetTrigger(BaseEventTrigger):
             yield PackEvent(pack)
 
     def _filter(self) -> EventFilter:
-        return everything if self.when is None else EventFilter.deserialize(self.when)
+        when = json.loads(self.when) if isinstance(self.when, str) else self.when
+        return everything if when is None else EventFilter.deserialize(when)
 
     def _queue_arguments(self) -> QueueArguments:
         return QueueArguments.of(self.serialize()[1])
 
 
-def _ordered(data: Any) -> Any:
-    """Return plain data with the members of every object in one order."""
-    return json.loads(json.dumps(data, sort_keys=True))
+def _text(data: Any) -> str | None:
+    """Return plain data as JSON with the members of every object in one order; text is that already."""
+    return data if data is None or isinstance(data, str) else json.dumps(data, sort_keys=True)

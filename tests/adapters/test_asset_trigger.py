@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,10 +24,10 @@ from hypothesis import given
 
 from airflow_s3events import S3EventAssetTrigger, s3_event_asset
 
-if AIRFLOW >= (3, 2):
+if TYPE_CHECKING or AIRFLOW >= (3, 2):
     from airflow.serialization.encoders import encode_trigger
 else:
-    from airflow.serialization.serialized_objects import encode_trigger
+    from airflow.serialization.serialized_objects import _encode_trigger as encode_trigger
 
 EVERY_ARGUMENT: dict[str, Any] = {
     "sqs_queue": "https://sqs.eu-west-1.amazonaws.com/1/q",

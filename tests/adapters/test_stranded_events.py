@@ -114,7 +114,7 @@ def engine() -> Iterator[Any]:
 @pytest.fixture
 def world(engine: Any) -> Iterator[World]:
     with engine.connect() as connection, connection.begin() as transaction:
-        with Session(bind=connection, join_transaction_mode="create_savepoint") as session:
+        with Session(bind=connection) as session:
             yield World(session)
         transaction.rollback()
 

@@ -45,7 +45,8 @@ class QueueArguments:
     aws_conn_id: str | None
     region_name: str | None
     verify: bool | str | None
-    botocore_config: dict[str, Any] | None
+    #: As JSON text.
+    botocore_config: str | None
 
     @classmethod
     def of(cls, kwargs: Mapping[str, Any]) -> QueueArguments:
@@ -55,7 +56,7 @@ class QueueArguments:
     @property
     def key(self) -> Hashable:
         """What is equal for watchers that share a stream."""
-        return "s3events", *(json.dumps(getattr(self, field.name), sort_keys=True) for field in fields(self))
+        return "s3events", *(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(slots=True)
@@ -97,8 +98,13 @@ async def open_haul_stream(
     from airflow_s3events.hauls import HaulSettings, HaulStream
     from airflow_s3events.hooks.s3_events import hook_for
 
-    aws = ("aws_conn_id", "region_name", "verify", "botocore_config")
-    hook = hook_for(arguments.sqs_queue, **{name: getattr(arguments, name) for name in aws})
+    hook = hook_for(
+        arguments.sqs_queue,
+        aws_conn_id=arguments.aws_conn_id,
+        region_name=arguments.region_name,
+        verify=arguments.verify,
+        botocore_config=json.loads(arguments.botocore_config or "null"),
+    )
     client = await stack.enter_async_context(hook.open_client())
     queue = await hook.queue(client, arguments.sqs_queue)
     attributes = await queue.describe()
