@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -56,10 +56,13 @@ class Watchers:
     here: set[Watcher] = field(default_factory=set)
     #: All other watchers that are known of, by name: another triggerer has them, or they will come back.
     elsewhere: dict[str, EventFilter] = field(default_factory=dict)
+    #: Called when a watcher has begun: the others have to hear of it before it misses anything.
+    on_join: Callable[[], None] = lambda: None
 
     def join(self, watcher: Watcher) -> None:
         """Note a watcher that has begun."""
         self.here.add(watcher)
+        self.on_join()
 
     def leave(self, watcher: Watcher) -> None:
         """Note a watcher that has ended. What it wants stays owed to it until the roll forgets it."""

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airflow_s3events import S3EventAssetTrigger
 from airflow_s3events.filters import prefix
@@ -165,7 +163,7 @@ async def test_a_queue_that_is_not_there_ends_no_watcher(sqs: Any, caplog: pytes
         await until(lambda: runner.keys("a") == ["a/1"])
 
 
-@given(st.integers(1, 50))
+@pytest.mark.parametrize("count", [1, 50])
 def test_a_pack_crosses_to_airflow_s_supervisor_as_it_is(count: int) -> None:
     from airflow.jobs.triggerer_job_runner import TriggerEventEntry, messages
 

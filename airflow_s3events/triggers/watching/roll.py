@@ -16,6 +16,8 @@ from hashlib import sha256
 from typing import Any
 
 from airflow_s3events._compat.asset_events import read_variable, write_variable
+from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.exceptions import OutageError
 from airflow_s3events.watchers import Watchers, call_roll
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at the roll.
 _LOOK_SECONDS = 5.0
 _MEETINGS = 3
+#: Seconds until another look after the roll was written.
+_AGAIN_SECONDS = 1.0
 #: Seconds after which a watcher that runs is written down again.
 _RENEW_SECONDS = 60.0
 #: A watcher that nobody has seen for so long is forgotten: what it wanted is nobody's.
@@ -34,7 +38,7 @@ _PATIENT_SECONDS = 600.0
 class Roll:
     """Keeps the roll of one queue up to date, and tells the watchers of this process of all others.
 
-    It is never in the way: while the variable cannot be read or written, what was known of it stands.
+    While the variable cannot be read or written, what was known of it stands.
 
     Args:
         sqs_queue: The queue, as its watchers name it.
@@ -48,28 +52,43 @@ class Roll:
         self._watchers = watchers
         self._now = now
         self._since = now()
+        self._joined = Wake()
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Look again and again, and at once when a watcher has begun here, until cancelled.
+
+        Soon after a change it looks once more: another triggerer may have written at the same moment.
+        """
+        loop = asyncio.get_running_loop()
+        self._watchers.on_join = self._joined.ring
+        is_changed = True
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
+            await self._joined.wait(loop.time() + (_AGAIN_SECONDS if is_changed else _LOOK_SECONDS))
+            is_changed = await self.look()
 
     async def meet(self) -> None:
-        """Look three times within some two seconds: triggerers that start together overwrite each other."""
+        """Look some times within two seconds: triggerers that start together overwrite each other.
+
+        Raises:
+            OutageError: Airflow does not say who else there is: nothing may be received then.
+        """
         for _ in range(_MEETINGS):
-            await self.look()
+            try:
+                await self._look()
+            except Exception as error:
+                raise OutageError(f"the roll of watchers cannot be read or written: {error}") from error
             await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - so that they do not go on in step
 
-    async def look(self) -> None:
-        """Read the roll, tell the watchers here of it, write it if it is out of date."""
+    async def look(self) -> bool:
+        """Read the roll, tell the watchers here of it, write it if it is out of date; whether it was."""
         try:
-            await self._look()
+            return await self._look()
         except Exception as error:
             # Airflow may be away, or an administrator's backend may refuse: nothing of that is ours to mend.
             log.warning("The roll of watchers of queue %s cannot be kept: %s", self._sqs_queue, error)
+            return False
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
         entries = _parsed(await read_variable(self.key))
         now = self._now()
         is_new = now - self._since < _PATIENT_SECONDS
@@ -83,6 +102,7 @@ class Roll:
         if is_changed:
             text = json.dumps(roll, sort_keys=True)
             await write_variable(self.key, text, f"Watchers of {self._sqs_queue} (s3events)")
+        return is_changed
 
 
 def _parsed(text: str | None) -> Any:
