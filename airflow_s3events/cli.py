@@ -25,6 +25,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "dead-letters": Command(
+        "airflow_s3events.redriving", "look at dead letters, send them back, park or purge them"
+    ),
     "decode": Command(
         "airflow_s3events.decoding", "the body of a message in, one JSON object event a line out"
     ),

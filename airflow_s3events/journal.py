@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
@@ -19,35 +19,8 @@ from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.messages import Message
 from airflow_s3events.ordering import ByField, Placing, by_sequencer
 from airflow_s3events.routing import Route, Routes
-from airflow_s3events.settlement import Disposition
-
-
-class Outcome(Protocol):
-    """What became of one event for one route."""
-
-    @property
-    def what(self) -> str:
-        """As it is counted."""
-        ...
-
-    @property
-    def disposition(self) -> Disposition:
-        """The fate that it asks for its message."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """For people."""
-        ...
-
-    @property
-    def created(self) -> tuple[str, str] | None:
-        """DAG id and run id of a run just created."""
-        ...
-
-
-_Outcome = TypeVar("_Outcome", bound=Outcome)
-
+from airflow_s3events.settlement import RunState
+from airflow_s3events.starting import Outcome, Runs, Starter, name_of
 
 #: What the setting ``ordering`` may be.
 Ordering: TypeAlias = Literal["none", "newest"] | ByField
@@ -66,33 +39,24 @@ class Order:
     same_place_is_same: bool = False
 
     @staticmethod
-    def of(ordering: Any) -> Order:
+    def of(ordering: Any, *, ledger: str | None) -> Order:
         """Return the order that a setting asks for: ``"none"``, ``"newest"``, or a ``ByField``.
 
         Raises:
-            ConfigurationError: There is no such order.
+            ConfigurationError: There is no such order, or no ledger to keep it with.
         """
+        order = Order._of(ordering)
+        if order.place is not None and ledger is None:
+            raise ConfigurationError(f"ordering={ordering!r} needs a ledger: set ledger, too")
+        return order
+
+    @staticmethod
+    def _of(ordering: Any) -> Order:
         if isinstance(ordering, ByField):
             return Order(ordering, same_place_is_same=True)
         if ordering not in ("none", "newest"):
             raise ConfigurationError(f"ordering={ordering!r}: give 'none', 'newest' or a ByField")
         return Order(by_sequencer if ordering == "newest" else None)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger knows of an event that comes.
-
-    Attributes:
-        what: ``stale``: a newer event stands for it. ``duplicate``: it has had its run. ``named``: a
-            reconciliation has named its run, which may be there or not.
-        run_id: Id of that run; empty for ``stale``.
-        event_id: The event id that the run is named by.
-    """
-
-    what: Literal["stale", "duplicate", "named"]
-    run_id: str
-    event_id: str
 
 
 class Journal:
@@ -122,29 +86,20 @@ class Journal:
         events: list[ObjectEvent] = []
         for message in batch:
             with suppress(BodyError):  # the dispatcher meets it again, and settles the message
-                events += parse_body(message.body, message_id=message.message_id).events
+                events += parse_body(message.body, message_id=message.delivery_id).events
         asked = [(event, [route.dag_id for route in routes.match(event).routes]) for event in events]
         verdicts = await self._ledger.judge(
             asked, place=self._order.place, same_place_is_same=self._order.same_place_is_same
         )
         self._verdicts = dict(zip(map(event_id, events), verdicts, strict=True))
 
-    def known(self, event: ObjectEvent, route: Route) -> Known | None:
-        """Return what is known of an event that comes for ``route``; None: nothing, make its run."""
-        verdict = self._verdicts.get(event_id(event))
-        if verdict is None:
-            return None
-        if route.dag_id in verdict.runs:
-            return Known("duplicate", verdict.runs[route.dag_id], verdict.identity)
-        if verdict.newer:
-            return Known("stale", "", verdict.identity)
-        if verdict.identity != event_id(event):
-            return Known("named", _run_id(event, route, verdict.identity), verdict.identity)
-        return None
+    def verdict(self, event: ObjectEvent) -> Verdict | None:
+        """Return what the ledger says of an event of the batch."""
+        return self._verdicts.get(event_id(event))
 
     def tell(
-        self, event: ObjectEvent, message: Message, outcome: _Outcome, route: Route | None = None
-    ) -> _Outcome:
+        self, event: ObjectEvent, message: Message, outcome: Outcome, route: Route | None = None
+    ) -> Outcome:
         """Take down what became of an event; return it."""
         verdict = self._verdicts.get(event_id(event))
         if verdict is not None:
@@ -170,14 +125,56 @@ class Journal:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownStarter:
+    """Leaves alone what the ledger knows; all else is the other starter's.
+
+    What carries an attempt is wanted again, whatever is known of it. An event whose run Airflow still has is
+    the other starter's, too: the run may have failed, or be waited for.
+    """
+
+    starter: Starter
+    runs: Runs
+    journal: Journal
+
+    async def ensure_run(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
+        """See ``Starter``."""
+        verdict = None if message.attempt else self.journal.verdict(event)
+        if verdict is None:
+            return await self.starter.ensure_run(route, event, message)
+        if route.dag_id in verdict.runs:
+            return await self._again(route, event, message, verdict)
+        if verdict.newer:
+            return Outcome("stale")
+        if verdict.identity != event_id(event):
+            return await self._named(route, event, verdict.identity)
+        return await self.starter.ensure_run(route, event, message)
+
+    async def _again(self, route: Route, event: ObjectEvent, message: Message, verdict: Verdict) -> Outcome:
+        is_own = verdict.identity == event_id(event)
+        if is_own and await self.runs.state(route.dag_id, name_of(route, event, 0)) is not RunState.NONE:
+            return await self.starter.ensure_run(route, event, message)
+        return Outcome("duplicate")
+
+    async def _named(self, route: Route, event: ObjectEvent, identity: str) -> Outcome:
+        """Make, or find, the run that a reconciliation has named: a message is done when it is stored."""
+        name = _run_id(route, event, identity)
+        is_new = await self.runs.create(
+            route.dag_id, name, route.conf({**event.serialize(), "event_id": identity})
+        )
+        return Outcome("started" if is_new else "duplicate", created=(route.dag_id, name))
+
+
 def _decision(
     event: ObjectEvent, message: Message, outcome: Outcome, route: Route | None, verdict: Verdict
 ) -> Decision:
     name, reason = None, outcome.reason
     if outcome.created is not None:
         name = outcome.created[1]
+    elif outcome.run is not None:
+        name = outcome.run[1]
     elif outcome.what == "duplicate" and route is not None:
-        name = verdict.runs.get(route.dag_id) or _run_id(event, route, verdict.identity)
+        name = verdict.runs.get(route.dag_id) or _run_id(route, event, verdict.identity)
     elif outcome.what == "stale":
         reason = f"event {verdict.newer} of the same object is newer"
     return Decision(
@@ -192,5 +189,5 @@ def _decision(
     )
 
 
-def _run_id(event: ObjectEvent, route: Route, identity: str) -> str:
+def _run_id(route: Route, event: ObjectEvent, identity: str) -> str:
     return run_id(event, readable=route.run_id == "readable", identity=identity)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_s3events.dispatch import Runs
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
@@ -26,6 +25,7 @@ from airflow_s3events.ledger.entries import RECONCILE
 from airflow_s3events.listings import ListedPage, Listing
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
+from airflow_s3events.starting import Runs
 
 log = logging.getLogger(__name__)
 

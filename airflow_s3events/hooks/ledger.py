@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.hooks.s3_events import S3EventsHook
+from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger, LedgerSettings
 from airflow_s3events.ledger.address import LedgerAddress, open_store
 
@@ -39,6 +40,18 @@ async def open_ledger(
     url = await asyncio.to_thread(database_url, address.name) if address.kind == "sql" else None
     async with open_store(address, url=url, dynamodb=lambda: _hook(aws).open_client()) as store:
         yield Ledger(store, settings)
+
+
+@asynccontextmanager
+async def open_journal(
+    ledger: str | None, ordering: Any, settings: LedgerSettings | None, *, aws: Mapping[str, Any]
+) -> AsyncIterator[Journal]:
+    """Open a dispatcher's side of the ledger; without a ledger, one that knows and notes nothing."""
+    if ledger is None:
+        yield Journal()
+        return
+    async with open_ledger(ledger, settings or LedgerSettings(), aws=aws) as opened:
+        yield Journal(opened, Order.of(ordering, ledger=ledger))
 
 
 def database_url(conn_id: str) -> URL:

@@ -35,6 +35,7 @@ _RANKS = {
     "stale": 1,
     "gave_up": 1,
     "duplicate": 2,
+    "joined": 2,
     "started": 3,
     "restarted": 4,
 }
@@ -50,7 +51,7 @@ class Decision:
 
     Attributes:
         event: The event.
-        what: As the dispatcher counts it: ``started``, ``restarted``, ``duplicate``, ``stale``,
+        what: As the dispatcher counts it: ``started``, ``restarted``, ``duplicate``, ``joined``, ``stale``,
             ``unmatched``, ``ignored``, ``put_off``, ``not_stored`` or ``gave_up``.
         dag_id: The DAG that it was decided for; empty where no route takes the event.
         run_id: The run that the event has, where it has one.

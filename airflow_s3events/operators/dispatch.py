@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_s3events._compat import (
     BaseOperator,
     Context,
     airflow_runs,
+    check_can_hold,
     earliest_resume_seconds,
     sigterm_calls,
 )
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
-from airflow_s3events.settlement import check_redrive
+from airflow_s3events.preload import uncollected
+from airflow_s3events.settlement import check_hold, check_redrive
 from airflow_s3events.triggers.s3_event import S3EventTrigger
+from airflow_s3events.triggers.s3_event_hold import S3EventHoldTrigger
 
 if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer, ConsumerSettings
@@ -44,8 +46,14 @@ _LEAST = {
     "give_up_seconds": 0,
     "visibility_seconds": 10,
     "max_in_flight": 1,
+    "retry_delay_seconds": 0,
+    "expected_hold_seconds": 0,
     "parallel": 1,
 }
+_CHOICES = {"acknowledge": ("run_stored", "run_succeeded"), "on_redelivery": ("clear", "new_run")}
+#: Messages held by one dispatcher: with more, asking for their runs' states would take more than it gives.
+_MOST_HELD = 2_000
+_TEMPLATED = ("sqs_queue", "dead_letter_queue", "ledger", "aws_conn_id", "region_name")
 
 
 class S3EventDispatchOperator(BaseOperator):
@@ -77,23 +85,25 @@ class S3EventDispatchOperator(BaseOperator):
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
         parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
-        ledger: Where it is noted what happened to each event: ``sql:<Airflow connection>`` (PostgreSQL,
-            MySQL, SQLite) or ``dynamodb:<table>``. With one, an event is known for as long as the ledger
-            remembers, whether Airflow still has its run or not. Templated.
-        ordering: ``"none"`` (the default): events start runs in the order in which they come. ``"newest"``:
-            an event older than one of the same key that has come starts nothing. A ``ByField``: the same, by
-            a field of your own. Needs ``ledger``, but for ``"none"``.
+        acknowledge: ``"run_stored"`` deletes a message when Airflow has its run. ``"run_succeeded"`` keeps it
+            in flight until the run has succeeded, starts a failed run again, and dead-letters the event with
+            the reason when the queue's ``maxReceiveCount`` leaves no further try (a try takes three
+            receives).
+        on_redelivery: With ``"run_succeeded"``: ``"clear"`` starts a failed run again under its own name,
+            ``"new_run"`` makes another, whose name ends in the attempt.
+        max_held: Messages held for runs that work, at most; 1 to 2,000. Default 500.
+        retry_delay_seconds: A failed run is started again after so long, doubling to 15 minutes. Default 60.
+        expected_hold_seconds: How long runs take: a queue that keeps messages for less than twice as long is
+            refused. Default 1 hour.
+        ledger: Keeps what happened to each event, and knows it for longer than Airflow keeps its run:
+            ``sql:<Airflow connection>`` (PostgreSQL, MySQL, SQLite) or ``dynamodb:<table>``. Templated.
+        ordering: ``"newest"``, with a ledger: an event older than one of its key that has come starts
+            nothing. A ``ByField``: the same, by a field of yours. Default ``"none"``.
         ledger_settings: How long the ledger remembers.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
-    template_fields: Sequence[str] = (
-        "sqs_queue",
-        "dead_letter_queue",
-        "ledger",
-        "aws_conn_id",
-        "region_name",
-    )
+    template_fields: Sequence[str] = _TEMPLATED
     ui_color = "#f0a848"
 
     def __init__(
@@ -108,6 +118,11 @@ class S3EventDispatchOperator(BaseOperator):
         max_in_flight: int = 100,
         ignore_before: datetime | None = None,
         give_up_seconds: float = 6 * 3600.0,
+        acknowledge: Literal["run_stored", "run_succeeded"] = "run_stored",
+        on_redelivery: Literal["clear", "new_run"] = "clear",
+        max_held: int = 500,
+        retry_delay_seconds: float = 60.0,
+        expected_hold_seconds: float = 3600.0,
         parallel: int = 1,
         ledger: str | None = None,
         ordering: Ordering = "none",
@@ -128,14 +143,18 @@ class S3EventDispatchOperator(BaseOperator):
         self.max_in_flight = max_in_flight
         self.ignore_before = ignore_before
         self.give_up_seconds = give_up_seconds
+        self.acknowledge = acknowledge
+        self.on_redelivery = on_redelivery
+        self.max_held = max_held
+        self.retry_delay_seconds = retry_delay_seconds
+        self.expected_hold_seconds = expected_hold_seconds
         self.parallel = parallel
-        self.ledger = ledger
-        self.ordering = ordering
-        self.ledger_settings = ledger_settings
+        self.ledger, self.ordering, self.ledger_settings = ledger, ordering, ledger_settings
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self._held_elsewhere = 0
         self._consumer: Consumer | None = None
         self._is_killed = False
 
@@ -145,6 +164,7 @@ class S3EventDispatchOperator(BaseOperator):
         Raises:
             ConfigurationError: One of them cannot work; names it and says what to put there.
         """
+        from airflow_s3events.journal import Order
         from airflow_s3events.routing import Routes
 
         Routes.of(self.routes)
@@ -152,28 +172,36 @@ class S3EventDispatchOperator(BaseOperator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
+        if self._holds:
+            check_can_hold()
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigurationError(f"{name}={getattr(self, name)!r}: give one of {', '.join(choices)}")
+        if type(self.max_held) is not int or not 1 <= self.max_held <= _MOST_HELD:
+            raise ConfigurationError(
+                f"max_held={self.max_held!r}: give a whole number from 1 to {_MOST_HELD}"
+            )
         before = self.ignore_before
         if before is not None and getattr(before, "tzinfo", None) is None:
             raise ConfigurationError(f"ignore_before={before!r}: give a datetime with a time zone")
-        self._check_ledger()
+        Order.of(self.ordering, ledger=self.ledger)
         self._consumer_settings(self.life_seconds)
 
-    def _check_ledger(self) -> None:
-        from airflow_s3events.journal import Order
-
-        is_ordered = Order.of(self.ordering).place is not None
-        if is_ordered and self.ledger is None:
-            raise ConfigurationError(f"ordering={self.ordering!r} needs a ledger: set ledger, too")
-
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow passes it
+    def execute(self, context: Context) -> None:
         """Start what waits in the queue, then defer; see the class."""
         self.check_settings()
-        self._work_and_defer(time.time() + self.life_seconds)
+        until = time.time() + self.life_seconds
+        if self._holds:
+            # Only the trigger knows how much an earlier task has left it to hold.
+            asyncio.run(self._check_queue())
+            self._defer(context, until, None)
+        self._work_and_defer(context, until)
 
-    def resume(self, context: Context, event: Mapping[str, Any], until: float) -> None:  # noqa: ARG002
+    def resume(self, context: Context, event: Mapping[str, Any], until: float) -> None:
         """Go on after a wake-up. ``until`` is the end of this task's life in seconds since the epoch."""
-        self.log.info("Woken: %s", event.get("reason"))
-        self._work_and_defer(until)
+        self.log.info("Woken: %s", event)
+        self._held_elsewhere = int(event.get("held", 0))
+        self._work_and_defer(context, until)
 
     def on_kill(self) -> None:
         """Stop receiving, settle what is decided, release the rest: Airflow sends SIGTERM before SIGKILL."""
@@ -181,22 +209,57 @@ class S3EventDispatchOperator(BaseOperator):
         if self._consumer is not None:
             self._consumer.stop()
 
-    def _work_and_defer(self, until: float) -> None:
+    @property
+    def _holds(self) -> bool:
+        return self.acknowledge == "run_succeeded"
+
+    def _work_and_defer(self, context: Context, until: float) -> None:
         with sigterm_calls(self.on_kill):
             closed = asyncio.run(self._work(until))
-        if time.time() >= until:
-            return
-        self.defer(
-            trigger=S3EventTrigger(
-                sqs_queue=self.sqs_queue,
-                until=until,
-                quiet_seconds=earliest_resume_seconds(),
-                recheck_seconds=None if closed is None else closed.retry_seconds,
-                **self._aws(),
-            ),
-            method_name="resume",
-            kwargs={"until": until},
+        if time.time() < until:
+            self._defer(context, until, closed)
+
+    def _defer(self, context: Context, until: float, closed: Closed | None) -> None:
+        common: dict[str, Any] = {
+            "sqs_queue": self.sqs_queue,
+            "until": until,
+            "quiet_seconds": earliest_resume_seconds(),
+            "recheck_seconds": None if closed is None else closed.retry_seconds,
+            **self._aws(),
+        }
+        trigger = self._hold_trigger(context, common) if self._holds else S3EventTrigger(**common)
+        self.defer(trigger=trigger, method_name="resume", kwargs={"until": until})
+
+    def _hold_trigger(self, context: Context, common: Mapping[str, Any]) -> S3EventHoldTrigger:
+        from airflow_s3events.routing import Routes
+
+        return S3EventHoldTrigger(
+            name=f"{self.dag_id}/{self.task_id}/{getattr(context.get('ti'), 'map_index', -1)}",
+            dead_letter_queue=self.dead_letter_queue,
+            routes=Routes.of(self.routes).serialize(),
+            max_held=self.max_held,
+            visibility_seconds=self.visibility_seconds,
+            retry_delay_seconds=self.retry_delay_seconds,
+            **common,
         )
+
+    async def _check_queue(self) -> None:
+        hook = self._hook()
+        async with hook.open_client() as client:
+            attributes = await (await hook.queue(client, self.sqs_queue)).describe()
+            await self._checked(hook, client, attributes)
+
+    async def _checked(self, hook: S3EventsHook, client: Any, attributes: QueueAttributes) -> SqsQueue | None:
+        """Return the dead letter queue, once the queue is found fit."""
+        check_redrive(attributes, dispatchers=self.parallel)
+        dead_letters = await self._dead_letters(hook, client, attributes)
+        if self._holds:
+            check_hold(
+                attributes,
+                has_dead_letters=dead_letters is not None,
+                expected_hold_seconds=self.expected_hold_seconds,
+            )
+        return dead_letters
 
     def _aws(self) -> dict[str, Any]:
         names = ("aws_conn_id", "region_name", "verify", "botocore_config")
@@ -204,12 +267,15 @@ class S3EventDispatchOperator(BaseOperator):
 
     async def _work(self, until: float) -> Closed | None:
         """Drain the queue; return why nothing can be started now, if that is so."""
-        gates = self._gates()
+        from airflow_s3events.dispatch import gates_of
+        from airflow_s3events.routing import Routes
+
+        gates = gates_of(Routes.of(self.routes), airflow_runs(), time.monotonic)
         # Loading the AWS libraries takes a new process half a second: Airflow answers meanwhile.
         asked = asyncio.ensure_future(all_waiting(gates.values()))
         try:
             async with AsyncExitStack() as stack:
-                with _uncollected():
+                with uncollected():
                     hook = await asyncio.to_thread(self._hook)
                     client = await stack.enter_async_context(hook.open_client())
                 closed = await self._drain(hook, client, gates, asked, until)
@@ -218,12 +284,6 @@ class S3EventDispatchOperator(BaseOperator):
         if closed is not None:
             self.log.info("Nothing can be started now: %s", closed.reason)
         return closed
-
-    def _gates(self) -> dict[str, Gate]:
-        from airflow_s3events.dispatch import gates_of
-        from airflow_s3events.routing import Routes
-
-        return gates_of(Routes.of(self.routes), airflow_runs(), time.monotonic)
 
     def _hook(self) -> S3EventsHook:
         from airflow_s3events.hooks.s3_events import hook_for
@@ -240,8 +300,7 @@ class S3EventDispatchOperator(BaseOperator):
     ) -> Closed | None:
         queue = await hook.queue(client, self.sqs_queue)
         attributes = await queue.describe()
-        check_redrive(attributes, dispatchers=self.parallel)
-        dead_letters = await self._dead_letters(hook, client, attributes)
+        dead_letters = await self._checked(hook, client, attributes)
         self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
         has_dead_letters = dead_letters is not None
         dispatcher = self._make_dispatcher(consumer, gates, attributes, has_dead_letters=has_dead_letters)
@@ -251,25 +310,16 @@ class S3EventDispatchOperator(BaseOperator):
             # Each gate remembers its answer; one that got none is asked again.
             closed = await dispatcher.waiting()
             if closed is None:
-                async with self._open_journal() as dispatcher.journal, consumer:
+                async with self._journal() as dispatcher.journal, consumer:
                     closed = await dispatcher.run()
         finally:
             self._report(consumer, dispatcher)
         return closed
 
-    @asynccontextmanager
-    async def _open_journal(self) -> AsyncIterator[Journal]:
-        from airflow_s3events.journal import Journal, Order
+    def _journal(self) -> AbstractAsyncContextManager[Journal]:
+        from airflow_s3events.hooks.ledger import open_journal
 
-        if self.ledger is None:
-            yield Journal()
-            return
-        from airflow_s3events.hooks.ledger import open_ledger
-        from airflow_s3events.ledger import LedgerSettings
-
-        settings = self.ledger_settings or LedgerSettings()
-        async with open_ledger(self.ledger, settings, aws=self._aws()) as ledger:
-            yield Journal(ledger, Order.of(self.ordering))
+        return open_journal(self.ledger, self.ordering, self.ledger_settings, aws=self._aws())
 
     async def _dead_letters(
         self, hook: S3EventsHook, client: Any, attributes: QueueAttributes
@@ -302,10 +352,11 @@ class S3EventDispatchOperator(BaseOperator):
     def _consumer_settings(self, life_seconds: float) -> ConsumerSettings:
         from airflow_s3events.consumer import ConsumerSettings
 
+        most = max(1, self.max_held - self._held_elsewhere) if self._holds else self.max_in_flight
         return ConsumerSettings(
             visibility_seconds=self.visibility_seconds,
-            max_in_flight=self.max_in_flight,
-            batch_count=min(_BATCH_COUNT, self.max_in_flight),
+            max_in_flight=most,
+            batch_count=min(_BATCH_COUNT, most),
             idle_seconds=self.linger_seconds,
             life_seconds=life_seconds,
             stop_seconds=_STOP_SECONDS,
@@ -328,7 +379,7 @@ class S3EventDispatchOperator(BaseOperator):
             max_receive_count=attributes.max_receive_count,
             has_dead_letters=has_dead_letters,
         )
-        return Dispatcher(
+        dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(self.routes),
             runs=airflow_runs(),
@@ -337,23 +388,13 @@ class S3EventDispatchOperator(BaseOperator):
             clock=time.monotonic,
             gates=gates,
         )
+        if self._holds:
+            dispatcher.hold_runs(self.on_redelivery, self.retry_delay_seconds)
+        return dispatcher
 
     def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
         events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
         self.log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector out while libraries load: it would look through all of them, again and again.
-
-    A third of the loading time, and there is no rubbish to find. What is loaded afterwards stays for good.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()
+        if dispatcher.holder is not None:
+            ended = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.holder.counts.items()))
+            self.log.info("On hold: %d. Runs: %s", len(dispatcher.holder), ended or "none ended")

@@ -16,7 +16,7 @@ from airflow_s3events.ledger import Entry, Ledger, MemoryStore
 from airflow_s3events.ledger.entries import RECONCILE
 from airflow_s3events.looks import Location, object_event
 from airflow_s3events.messages import ATTEMPT_ATTRIBUTE, Message
-from airflow_s3events.ordering import ByField, Field
+from airflow_s3events.ordering import ByField, Field, by_sequencer
 from airflow_s3events.routing import Routes
 from airflow_s3events.settlement import RunState
 from tests.core.dispatch_fakes import FakeInbox, FakeRuns
@@ -42,7 +42,7 @@ class World:
             settings=DispatchSettings(**settings),
             now=lambda: NOW,
             clock=lambda: 0.0,
-            journal=Journal(self.ledger, Order.of(self.ordering)),
+            journal=Journal(self.ledger, Order.of(self.ordering, ledger="sql:ledger")),
         )
         await dispatcher.dispatch(messages)
         return dict(dispatcher.counts)
@@ -143,7 +143,7 @@ async def test_newest_holds_across_batches_and_dispatchers() -> None:
 
 async def test_newest_starts_the_redelivery_of_the_newest_after_a_kill() -> None:
     world = World("newest")
-    await world.ledger.judge([(event_of(message(NEWER)), ["process"])], place=Order.of("newest").place)
+    await world.ledger.judge([(event_of(message(NEWER)), ["process"])], place=by_sequencer)
     assert await world.dispatch(message(NEWER)) == {"started": 1}
 
 
@@ -197,7 +197,12 @@ async def test_a_ledger_that_is_away_is_waited_for_and_nothing_is_deleted() -> N
     assert world.inbox.waits == 2
 
 
+def test_an_order_without_a_ledger_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ledger"):
+        Order.of("newest", ledger=None)
+
+
 @pytest.mark.parametrize("ordering", ["per_key", "", None, 1])
 def test_an_order_that_there_is_not_is_named(ordering: Any) -> None:
     with pytest.raises(ConfigurationError, match="ordering"):
-        Order.of(ordering)
+        Order.of(ordering, ledger="sql:ledger")
