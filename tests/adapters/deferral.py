@@ -1,4 +1,4 @@
-"""How a task says that it defers, wherever this line of Airflow has it."""
+"""What an operator raises to defer, on each of Airflow's lines."""
 
 from __future__ import annotations
 
