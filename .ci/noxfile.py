@@ -5,6 +5,7 @@
     .venv/bin/nox -f .ci/noxfile.py                         # core, contract and adapter tests on every line
     .venv/bin/nox -f .ci/noxfile.py -s "system(line='airflow-2.11.2')"
     .venv/bin/nox -f .ci/noxfile.py -s demo                 # objects in, runs out, on every line
+    .venv/bin/nox -f .ci/noxfile.py -s mwaa                 # the bundle for MWAA, on each of its images
 
 Each uses the Python that nox runs on. The pins are for Python 3.10 to 3.12, those of Amazon MWAA for the one
 of its image.
@@ -54,3 +55,11 @@ def demo(session: nox.Session, line: str) -> None:
     """The same DAG files on every line: ten objects, ten runs that succeed."""
     install(session, line)
     session.run("s3events", "demo", "--objects", "10")
+
+
+@nox.session
+def mwaa(session: nox.Session) -> None:
+    """The bundle for Amazon MWAA, installed offline into what each of its images holds, and read there."""
+    install(session, "airflow-3.3.2")
+    session.install("-c", ".ci/constraints/airflow-3.3.2.txt", "hatchling", "uv")
+    session.run("python", "-m", "tests.benchmarks.mwaa_install", *session.posargs)

@@ -14,30 +14,51 @@ _PUBLIC = {
     "ObjectEvent": "airflow_s3events.events",
     "Route": "airflow_s3events.routing",
     "Routes": "airflow_s3events.routing",
+    "S3DeadLetterSensor": "airflow_s3events.sensors.dead_letters",
+    "S3EventAssetTrigger": "airflow_s3events.triggers.s3_event_asset",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
+    "S3EventFailureNotifier": "airflow_s3events.notifications.failed_runs",
+    "S3EventRedriveOperator": "airflow_s3events.operators.redrive",
+    "S3EventRetryFailedRunsOperator": "airflow_s3events.operators.failed_runs",
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
-    "events_of": "airflow_s3events.context",
+    "chunks_of": "airflow_s3events.packs",
+    "events_of": "airflow_s3events.tasks.context",
+    "s3_event_asset": "airflow_s3events.assets.s3_event",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
 }
 
 if TYPE_CHECKING:
-    from airflow_s3events.context import events_of
+    from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
+    from airflow_s3events.notifications.failed_runs import S3EventFailureNotifier
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.operators.failed_runs import S3EventRetryFailedRunsOperator
+    from airflow_s3events.operators.redrive import S3EventRedriveOperator
+    from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.sensors.arrivals import S3EventSensor
+    from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
+    from airflow_s3events.tasks.context import events_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
+    from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 __all__ = [
     "ObjectEvent",
     "Route",
     "Routes",
+    "S3DeadLetterSensor",
+    "S3EventAssetTrigger",
     "S3EventDispatchOperator",
+    "S3EventFailureNotifier",
+    "S3EventRedriveOperator",
+    "S3EventRetryFailedRunsOperator",
     "S3EventSensor",
     "S3EventTrigger",
+    "chunks_of",
     "events_of",
+    "s3_event_asset",
     "s3_event_dispatcher",
 ]
 

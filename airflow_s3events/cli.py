@@ -25,11 +25,18 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "dead-letters": Command(
+        "airflow_s3events.redriving", "look at dead letters, send them back, park or purge them"
+    ),
     "decode": Command(
         "airflow_s3events.decoding", "the body of a message in, one JSON object event a line out"
     ),
     "demo": Command(
         "airflow_s3events.demo.command", "objects in, DAG runs out, on a whole Airflow of its own"
+    ),
+    "iam": Command("airflow_s3events.iam", "the least that a role needs, as a policy to paste"),
+    "mwaa-bundle": Command(
+        "airflow_s3events.mwaa.command", "a folder with all that an Amazon MWAA environment needs"
     ),
 }
 

@@ -8,6 +8,13 @@ from types import MappingProxyType
 
 #: Message attribute that a notifier, a replay or a park sets: the attempt number of the event, from 1.
 ATTEMPT_ATTRIBUTE = "s3events.attempt"
+#: Message attribute of a copy that was passed on: names of the watchers that have had it, by commas.
+SERVED_ATTRIBUTE = "s3events.served"
+#: Message attribute of such a copy: the message id of the original, which the identity may rest on.
+ORIGIN_ATTRIBUTE = "s3events.origin"
+
+#: Message attribute of a copy: SQS's id of the message that first brought the event.
+ORIGIN_ATTRIBUTE = "s3events.message_id"
 
 #: Of the largest attempt number that a run id takes.
 _ATTEMPT_DIGITS = 9
@@ -34,6 +41,14 @@ class Message:
     attributes: Mapping[str, str] = field(default_factory=lambda: _NO_ATTRIBUTES)
     #: ``AWSTraceHeader``: the X-Ray header of whoever sent it.
     trace_header: str | None = None
+
+    @property
+    def delivery_id(self) -> str:
+        """SQS's id of the first message of this body, which a copy (a dead letter, a replay) still carries.
+
+        An event that S3 gave neither sequencer nor request id is named by it.
+        """
+        return self.attributes.get(ORIGIN_ATTRIBUTE) or self.message_id
 
     @property
     def attempt(self) -> int:

@@ -27,10 +27,22 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "operators": _modules("airflow_s3events.operators.dispatch"),
-        "sensors": _modules("airflow_s3events.sensors.arrivals"),
-        "hooks": _modules("airflow_s3events.hooks.s3_events"),
-        "triggers": _modules("airflow_s3events.triggers.arrivals", "airflow_s3events.triggers.s3_event"),
+        "operators": _modules(
+            "airflow_s3events.operators.dispatch",
+            "airflow_s3events.operators.failed_runs",
+            "airflow_s3events.operators.redrive",
+        ),
+        "sensors": _modules("airflow_s3events.sensors.arrivals", "airflow_s3events.sensors.dead_letters"),
+        "hooks": _modules("airflow_s3events.hooks.airflow_rest", "airflow_s3events.hooks.s3_events"),
+        "triggers": _modules(
+            "airflow_s3events.triggers.arrivals",
+            "airflow_s3events.triggers.redrive",
+            "airflow_s3events.triggers.s3_event",
+            "airflow_s3events.triggers.s3_event_asset",
+            "airflow_s3events.triggers.s3_event_hold",
+        ),
+        "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
+        "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
     }
 
 

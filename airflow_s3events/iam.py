@@ -1,0 +1,122 @@
+"""``s3events iam``: the least that a role needs, as a policy to paste."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import replace
+from typing import Any
+
+from airflow_s3events.arns import Arn, check_account, check_region, is_arn, partition_of
+from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.policies import PURPOSES, Resources, role_policy
+from airflow_s3events.sqs import region_of
+
+OK = 0
+REFUSED = 2
+
+_IN_URL = re.compile(r"https?://[^/]+/(?P<account>\d{12})/(?P<name>[\w.-]+)/?")
+
+#: What a dispatcher without a dead letter queue is told.
+NO_DEAD_LETTERS = (
+    "no --dead-letter-queue: give the one of the queue's redrive policy, or what cannot be read stays in the"
+    " queue until its retention ends"
+)
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the command and its options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "iam",
+        help="the least that a role needs, as a policy to paste",
+        description="Print the policy of a role that dispatches, waits (trigger, sensor), sets up"
+        " (configure), checks, proves or removes, with what you name and nothing beside it. No AWS is asked."
+        " Exit status: 0, or 2 when something is missing or wrong, with the reason on stderr.",
+    )
+    add = parser.add_argument
+    add("--for", required=True, choices=PURPOSES, dest="purpose", help="what the role does")
+    add_queue_options(parser)
+    add("--topic", metavar="ARN", help="SNS topic between bucket and queue")
+    add("--function", metavar="ARN", help="Lambda function that gets the events")
+    add("--rule", metavar="ARN", help="EventBridge rule between bucket and queue")
+    add("--archive", metavar="ARN", help="EventBridge archive")
+    return parser
+
+
+def add_queue_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name queues, their keys and a bucket: ``queue_resources`` reads them."""
+    add = parser.add_argument
+    add("--queue", metavar="QUEUE", help="ARN or URL; or the name, with --region and --account")
+    add("--dead-letter-queue", metavar="QUEUE", help="of the queue's redrive policy, in the same forms")
+    add("--queue-key", metavar="ARN", help="the customer's KMS key of the queue, if it has one")
+    add("--dead-letter-key", metavar="ARN", help="the same of the dead letter queue")
+    add("--bucket", metavar="NAME", help="bare, without s3://")
+    add("--prefix", default="", help="what the sensor may read, or the proof may write, begins with this")
+    add("--region", help="for a queue given by its name; also tells the bucket's partition")
+    add("--account", help="for a queue given by its name: twelve digits")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one policy; return the exit status."""
+    try:
+        policy = role_policy(args.purpose, _resources(args))
+    except ConfigurationError as error:
+        _note(str(error))
+        return REFUSED
+    print(json.dumps(policy, indent=2))
+    if args.purpose == "dispatch" and not args.dead_letter_queue:
+        _note(NO_DEAD_LETTERS)
+    return OK
+
+
+def queue_resources(args: argparse.Namespace) -> Resources:
+    """Return what the options of ``add_queue_options`` name.
+
+    Raises:
+        ConfigurationError: One of them cannot be read; the text names it.
+    """
+    queue = _queue(args.queue, args, "--queue")
+    region = args.region or (queue.region if queue else "")
+    return Resources(
+        queue=queue,
+        dead_letter_queue=_queue(args.dead_letter_queue, args, "--dead-letter-queue"),
+        queue_key=_arn(args.queue_key, "kms", "--queue-key"),
+        dead_letter_key=_arn(args.dead_letter_key, "kms", "--dead-letter-key"),
+        bucket=args.bucket,
+        prefix=args.prefix,
+        partition=partition_of(region),
+    )
+
+
+def _resources(args: argparse.Namespace) -> Resources:
+    return replace(
+        queue_resources(args),
+        topic=_arn(args.topic, "sns", "--topic"),
+        function=_arn(args.function, "lambda", "--function"),
+        rule=_arn(args.rule, "events", "--rule"),
+        archive=_arn(args.archive, "events", "--archive"),
+    )
+
+
+def _queue(text: str | None, args: argparse.Namespace, option: str) -> Arn | None:
+    if text is None or is_arn(text):
+        return _arn(text, "sqs", option)
+    address = _IN_URL.fullmatch(text)
+    region, account = (region_of(text), address["account"]) if address else (args.region, args.account)
+    if not region or not account:
+        raise ConfigurationError(f"{option}: {text!r}: give its ARN or its URL, or --region and --account")
+    check_region(region, setting="--region")
+    check_account(account, setting="--account")
+    name = address["name"] if address else text
+    return Arn(partition=partition_of(region), service="sqs", region=region, account=account, resource=name)
+
+
+def _arn(text: str | None, service: str, option: str) -> Arn | None:
+    return None if text is None else Arn.of_service(text, service, setting=option)
+
+
+def _note(text: str) -> None:
+    if sys.stderr is not None:
+        print(f"s3events iam: {text}", file=sys.stderr)

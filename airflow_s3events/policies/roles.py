@@ -1,0 +1,167 @@
+"""What the roles that run this package may do, and nothing beside it: one policy for each purpose.
+
+Each action is there because a call needs it; a test records the calls that are really made and finds neither
+one that the policy refuses nor an action that no call needs. Two are asked for on our behalf, so that no
+call of ours shows them: SQS uses a queue's KMS key with the rights of whoever sends or receives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from airflow_s3events.arns import Arn, bucket_arn, check_bucket
+from airflow_s3events.exceptions import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a role works with; what is None, its policy does not mention."""
+
+    queue: Arn | None = None
+    dead_letter_queue: Arn | None = None
+    #: Customer's KMS keys of the two queues; none where they use SSE-SQS.
+    queue_key: Arn | None = None
+    dead_letter_key: Arn | None = None
+    #: Names, not ARNs.
+    bucket: str | None = None
+    #: What begins with this is what ``prove=True`` may write, and the sensor may read.
+    prefix: str = ""
+    topic: Arn | None = None
+    function: Arn | None = None
+    rule: Arn | None = None
+    archive: Arn | None = None
+    #: Partition of the bucket.
+    partition: str = "aws"
+
+    def arn(self, kind: str) -> str | None:
+        """Return the ARN of one kind of resource, as ``_NEEDS`` names them; None where there is none."""
+        if kind == "objects":
+            return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
+        if kind == "bucket":
+            return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        found: Arn | None = getattr(self, kind)
+        return None if found is None else str(found)
+
+
+_LOOK_UP = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+_READ_RULES = ("s3:GetBucketLocation", "s3:GetBucketNotification")
+_MAKE_QUEUE = (*_LOOK_UP, "sqs:CreateQueue", "sqs:SetQueueAttributes")
+_MEND_KEY = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy")
+_READ_RULE = ("events:DescribeRule", "events:ListTargetsByRule")
+_READ_KEY = ("kms:DescribeKey", "kms:GetKeyPolicy")
+
+#: Purpose to kind of resource to the actions on it.
+_NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "dispatch": {
+            "queue": (*_LOOK_UP, "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
+            "dead_letter_queue": (*_LOOK_UP, "sqs:SendMessage"),
+            "queue_key": ("kms:Decrypt",),
+            "dead_letter_key": ("kms:Decrypt", "kms:GenerateDataKey"),
+        },
+        "trigger": {
+            "queue": (*_LOOK_UP, "sqs:ReceiveMessage"),
+            "queue_key": ("kms:Decrypt",),
+        },
+        "sensor": {
+            "bucket": ("s3:ListBucket",),
+            "objects": ("s3:GetObject",),
+            "queue": (*_LOOK_UP, "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
+            "queue_key": ("kms:Decrypt",),
+        },
+        "configure": {
+            "bucket": (*_READ_RULES, "s3:PutBucketNotification"),
+            "queue": _MAKE_QUEUE,
+            "dead_letter_queue": _MAKE_QUEUE,
+            "queue_key": _MEND_KEY,
+            "dead_letter_key": _READ_KEY,
+            "topic": (
+                "sns:CreateTopic",
+                "sns:GetSubscriptionAttributes",
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:SetSubscriptionAttributes",
+                "sns:SetTopicAttributes",
+                "sns:Subscribe",
+            ),
+            "function": ("lambda:AddPermission", "lambda:GetPolicy"),
+            "rule": (
+                "events:DescribeRule",
+                "events:ListTargetsByRule",
+                "events:PutRule",
+                "events:PutTargets",
+            ),
+            "archive": ("events:CreateArchive", "events:DescribeArchive"),
+        },
+        "check": {
+            "bucket": _READ_RULES,
+            "queue": _LOOK_UP,
+            "dead_letter_queue": _LOOK_UP,
+            "queue_key": _READ_KEY,
+            "dead_letter_key": _READ_KEY,
+            "topic": ("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
+            "function": ("lambda:GetPolicy",),
+            "rule": _READ_RULE,
+        },
+        "prove": {
+            "objects": ("s3:DeleteObject", "s3:PutObject"),
+            "queue": ("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
+            "queue_key": ("kms:Decrypt",),
+        },
+        "remove": {
+            "bucket": ("s3:GetBucketNotification", "s3:PutBucketNotification"),
+            "queue": (*_LOOK_UP, "sqs:DeleteQueue", "sqs:SetQueueAttributes"),
+            "dead_letter_queue": (*_LOOK_UP, "sqs:DeleteQueue"),
+            "topic": (
+                "sns:GetTopicAttributes",
+                "sns:ListSubscriptionsByTopic",
+                "sns:SetTopicAttributes",
+                "sns:Unsubscribe",
+            ),
+            "function": ("lambda:GetPolicy", "lambda:RemovePermission"),
+            "rule": (*_READ_RULE, "events:DeleteRule", "events:RemoveTargets"),
+        },
+    }
+)
+#: What a purpose cannot do without, and the option of ``s3events iam`` that gives it.
+_REQUIRED = {
+    "dispatch": "queue",
+    "trigger": "queue",
+    "sensor": "bucket",
+    "configure": "bucket",
+    "check": "bucket",
+    "prove": "bucket",
+    "remove": "bucket",
+}
+
+#: What a policy can be for, in the order of ``s3events iam --help``.
+PURPOSES = tuple(_NEEDS)
+
+
+def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
+    """Return the policy of a role that does ``purpose`` with ``resources``.
+
+    Args:
+        purpose: One of ``PURPOSES``. ``dispatch`` covers ``trigger``: where tasks and triggers share a role
+            (they do on MWAA) it is enough. ``prove`` is what ``check`` needs on top for ``prove=True``.
+        resources: What it works with.
+
+    Raises:
+        ConfigurationError: The purpose is unknown, or something that it cannot do without is not given.
+    """
+    if purpose not in _NEEDS:
+        raise ConfigurationError(f"purpose: {purpose!r} is unknown; known are {', '.join(PURPOSES)}")
+    required = _REQUIRED[purpose]
+    if getattr(resources, required) is None:
+        raise ConfigurationError(f"{required}: a policy for {purpose} needs it")
+    found = ((kind, resources.arn(kind), actions) for kind, actions in _NEEDS[purpose].items())
+    statements = [_allow(kind, arn, actions) for kind, arn, actions in found if arn is not None]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _allow(kind: str, arn: str, actions: tuple[str, ...]) -> dict[str, Any]:
+    sid = "".join(word.capitalize() for word in kind.split("_"))
+    return {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": arn}

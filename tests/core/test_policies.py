@@ -1,0 +1,277 @@
+"""Policy documents: merged without overwriting, taken apart without a trace, within AWS's limits."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_s3events.arns import Arn
+from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.policies import (
+    KEY_LIMITS,
+    PURPOSES,
+    QUEUE_LIMITS,
+    TOPIC_LIMITS,
+    Limits,
+    Request,
+    Resources,
+    Verdict,
+    check_limits,
+    evaluate,
+    function_grant,
+    grant,
+    key_grant,
+    merged,
+    parse_policy,
+    policy_text,
+    role_policy,
+    statements_of,
+    tls_only,
+    without,
+)
+from tests.policy_cases import FROM_TOPIC, OWNER, QUEUE, RULE, SENDER, TOPIC, allow, policy_of
+
+OURS = [grant(SENDER, QUEUE), grant(FROM_TOPIC, QUEUE), key_grant(SENDER), tls_only(QUEUE)]
+SIDS = [statement["Sid"] for statement in OURS]
+
+_texts = st.text("abAB*:-_", max_size=6)
+_values = _texts | st.lists(_texts, max_size=3)
+_statements = st.fixed_dictionaries(
+    {
+        "Effect": st.sampled_from(["Allow", "Deny"]),
+        "Principal": st.just("*") | st.fixed_dictionaries({"AWS": _values}),
+        "Action": _values,
+        "Resource": _values,
+    },
+    optional={
+        "Sid": _texts,
+        "Condition": st.dictionaries(
+            st.sampled_from(["StringEquals", "Bool"]), st.dictionaries(_texts, _values)
+        ),
+    },
+)
+_documents = st.fixed_dictionaries(
+    {"Statement": _statements | st.lists(_statements, max_size=5)},
+    optional={"Version": st.sampled_from(["2008-10-17", "2012-10-17"]), "Id": _texts},
+)
+_ours = st.lists(st.sampled_from(OURS), unique_by=lambda statement: statement["Sid"])
+
+
+class TestMerging:
+    @given(_documents, _ours)
+    def test_every_statement_of_others_stays_as_it_was(self, policy: dict[str, Any], ours: list[Any]) -> None:
+        before = copy.deepcopy(policy)
+        after = merged(policy, ours)
+        assert policy == before
+        assert statements_of(after)[: len(statements_of(policy))] == statements_of(policy)
+        assert {k: v for k, v in after.items() if k != "Statement"} == {
+            "Version": "2012-10-17",
+            **{k: v for k, v in policy.items() if k != "Statement"},
+        } or after == policy
+
+    @given(_documents, _ours)
+    def test_twice_is_once(self, policy: dict[str, Any], ours: list[Any]) -> None:
+        once = merged(policy, ours)
+        assert merged(once, ours) == once
+
+    @given(_documents, _ours)
+    def test_merged_and_taken_away_again_the_rest_is_what_it_was(
+        self, policy: dict[str, Any], ours: list[Any]
+    ) -> None:
+        after = without(merged(policy, ours), SIDS)
+        assert statements_of(after) == statements_of(policy)
+
+    @given(_documents)
+    def test_nothing_to_add_and_nothing_to_take_away_changes_nothing(self, policy: dict[str, Any]) -> None:
+        assert merged(policy, []) == policy
+        assert without(policy, SIDS) == policy
+
+    def test_the_same_statement_by_another_s_name_is_not_added_again(self) -> None:
+        theirs = {**OURS[0], "Sid": "Terraform", "Action": [OURS[0]["Action"]]}
+        policy = {"Version": "2012-10-17", "Statement": [theirs]}
+        assert merged(policy, OURS[:1]) == policy
+
+    def test_an_older_form_of_a_statement_of_ours_is_replaced_in_its_place(self) -> None:
+        older = {**OURS[0], "Condition": {}}
+        policy = {"Version": "2012-10-17", "Statement": [older, allow()]}
+        assert statements_of(merged(policy, OURS[:1])) == [OURS[0], allow()]
+
+    @pytest.mark.parametrize("text", [None, ""])
+    def test_a_queue_without_a_policy_gets_one(self, text: str | None) -> None:
+        assert merged(parse_policy(text), OURS) == {"Version": "2012-10-17", "Statement": OURS}
+
+    @pytest.mark.parametrize("text", ["{", "[]", '"a"'])
+    def test_what_is_no_policy_is_not_overwritten(self, text: str) -> None:
+        with pytest.raises(ConfigurationError, match="policy"):
+            parse_policy(text)
+
+    def test_a_document_is_read_back_as_it_was_written(self) -> None:
+        policy = policy_of(*OURS)
+        assert parse_policy(policy_text(policy)) == policy
+
+
+class TestNames:
+    def test_a_name_is_the_same_on_any_day(self) -> None:
+        assert grant(SENDER, QUEUE)["Sid"] == "S3Eventscf48d9ef14f1d313"
+
+    def test_each_source_and_target_has_a_name_of_its_own(self) -> None:
+        assert len({*SIDS, grant(SENDER, TOPIC)["Sid"], key_grant(FROM_TOPIC)["Sid"]}) == len(SIDS) + 2
+
+    def test_names_are_letters_and_digits_alone_as_iam_asks(self) -> None:
+        assert all(sid.isalnum() and sid.isascii() for sid in SIDS)
+
+
+class TestLimits:
+    def test_a_queue_takes_twenty_statements(self) -> None:
+        check_limits({"Statement": [allow()] * 20}, QUEUE_LIMITS, setting="queue")
+        with pytest.raises(ConfigurationError, match=r"queue: .* 21 statements"):
+            check_limits({"Statement": [allow()] * 21}, QUEUE_LIMITS, setting="queue")
+
+    @pytest.mark.parametrize("limits", [QUEUE_LIMITS, TOPIC_LIMITS, KEY_LIMITS], ids=lambda limits: limits.of)
+    def test_bytes_are_counted_as_they_are_sent(self, limits: Limits) -> None:
+        def of_bytes(count: int) -> dict[str, Any]:
+            empty = len(policy_text({"Statement": [], "Id": ""}).encode())
+            return {"Statement": [], "Id": "é" * ((count - empty) // 2) + "a" * ((count - empty) % 2)}
+
+        check_limits(of_bytes(limits.max_bytes), limits, setting="queue")
+        with pytest.raises(ConfigurationError, match=f"{limits.max_bytes:,} at most"):
+            check_limits(of_bytes(limits.max_bytes + 1), limits, setting="queue")
+
+    def test_a_queue_takes_the_statements_of_nineteen_buckets_with_the_longest_names(self) -> None:
+        from airflow_s3events.policies import Grant
+
+        grants = [grant(Grant.of_bucket(f"{n:02}" + "x" * 61, OWNER), QUEUE) for n in range(19)]
+        check_limits(policy_of(tls_only(QUEUE), *grants), QUEUE_LIMITS, setting="queue")
+
+
+class TestEvaluation:
+    @pytest.mark.parametrize(
+        ("statement", "verdict"),
+        [
+            (allow(Condition={"StringEquals": {"aws:SourceOrgID": "o-1"}}), Verdict.UNSURE),
+            (allow(Condition={"NumericLessThan": {"aws:SecureTransport": "1"}}), Verdict.UNSURE),
+            (allow(Condition={"StringEquals": {"aws:SourceArn": "${aws:x}"}}), Verdict.UNSURE),
+            (allow(Resource="arn:aws:sqs:*:*:${aws:x}"), Verdict.UNSURE),
+            (
+                {**{k: v for k, v in allow().items() if k != "Principal"}, "NotPrincipal": {"AWS": "*"}},
+                Verdict.UNSURE,
+            ),
+            (
+                {**{k: v for k, v in allow().items() if k != "Resource"}, "NotResource": "${aws:x}"},
+                Verdict.UNSURE,
+            ),
+            (allow(Condition={"Bool": {"aws:SecureTransport": True}}), Verdict.ALLOWED),
+            (allow(Condition={"StringEqualsIgnoreCase": {"aws:SourceAccount": [OWNER]}}), Verdict.ALLOWED),
+            (allow(Condition={"ArnLike": {"aws:SourceArn": "no-arn"}}), Verdict.NOT_ALLOWED),
+            ({k: v for k, v in allow().items() if k not in ("Action", "Resource")}, Verdict.ALLOWED),
+            (allow(Principal={"Federated": "x"}), Verdict.NOT_ALLOWED),
+        ],
+    )
+    def test_what_cannot_be_known_is_never_guessed(self, statement: Any, verdict: Verdict) -> None:
+        assert evaluate({"Statement": statement}, SENDER.request(QUEUE)).verdict is verdict
+
+    def test_a_denial_that_may_hold_is_unsure_although_another_statement_allows(self) -> None:
+        perhaps = allow(
+            Effect="Deny", Sid="Perhaps", Condition={"StringNotEquals": {"aws:SourceOrgID": "o-1"}}
+        )
+        decision = evaluate(policy_of(allow(), perhaps), SENDER.request(QUEUE))
+        assert (decision.verdict, decision.statements) == (Verdict.UNSURE, ("Perhaps",))
+        assert not decision.allowed
+
+    def test_a_decision_names_its_statements(self) -> None:
+        nameless = {k: v for k, v in allow().items() if k != "Sid"}
+        decision = evaluate({"Statement": [allow(), nameless]}, SENDER.request(QUEUE))
+        assert str(decision) == "allowed by Theirs, statement 2"
+        assert str(evaluate({}, SENDER.request(QUEUE))) == "not allowed"
+
+
+def test_lambda_takes_arguments_instead_of_a_document() -> None:
+    function = Arn.parse("arn:aws:lambda:eu-west-1:111122223333:function:load", setting="function")
+    assert function_grant(SENDER, function) == {
+        "FunctionName": str(function),
+        "StatementId": SENDER.sid(str(function)),
+        "Action": "lambda:InvokeFunction",
+        "Principal": "s3.amazonaws.com",
+        "SourceArn": "arn:aws:s3:::landing",
+        "SourceAccount": OWNER,
+    }
+
+
+class TestRoles:
+    ALL = Resources(
+        queue=QUEUE,
+        dead_letter_queue=QUEUE,
+        queue_key=QUEUE,
+        dead_letter_key=QUEUE,
+        bucket="landing",
+        prefix="in/",
+        topic=TOPIC,
+        function=TOPIC,
+        rule=RULE,
+        archive=RULE,
+    )
+
+    @pytest.mark.parametrize("purpose", PURPOSES)
+    def test_no_statement_is_about_everything(self, purpose: str) -> None:
+        for statement in role_policy(purpose, self.ALL)["Statement"]:
+            assert not any("*" in action for action in statement["Action"])
+            assert statement["Resource"].rstrip("*").count("*") == 0
+            assert statement["Resource"] != "*"
+
+    @pytest.mark.parametrize("purpose", PURPOSES)
+    def test_what_is_not_named_is_not_mentioned(self, purpose: str) -> None:
+        some = role_policy(purpose, Resources(queue=QUEUE, bucket="landing"))["Statement"]
+        assert {statement["Sid"] for statement in some} <= {"Queue", "Bucket", "Objects"}
+
+    @pytest.mark.parametrize("purpose", PURPOSES)
+    def test_names_and_actions_are_sorted_and_named_once(self, purpose: str) -> None:
+        statements = role_policy(purpose, self.ALL)["Statement"]
+        assert len({statement["Sid"] for statement in statements}) == len(statements)
+        for statement in statements:
+            assert statement["Action"] == sorted(set(statement["Action"]))
+
+    def test_a_dispatcher_may_do_what_the_readme_says(self) -> None:
+        policy = role_policy("dispatch", Resources(queue=QUEUE))
+        assert policy["Statement"] == [
+            {
+                "Sid": "Queue",
+                "Effect": "Allow",
+                "Action": [
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                    "sqs:GetQueueUrl",
+                    "sqs:ReceiveMessage",
+                ],
+                "Resource": str(QUEUE),
+            }
+        ]
+
+    def test_objects_are_those_under_the_prefix(self) -> None:
+        policy = role_policy("sensor", Resources(bucket="landing", prefix="in/", partition="aws-cn"))
+        assert [statement["Resource"] for statement in policy["Statement"]] == [
+            "arn:aws-cn:s3:::landing",
+            "arn:aws-cn:s3:::landing/in/*",
+        ]
+
+    def test_the_policy_lets_its_role_through_and_nobody_to_another_queue(self) -> None:
+        policy = role_policy("trigger", Resources(queue=QUEUE))
+        request = Request(action="sqs:ReceiveMessage", resource=str(QUEUE), principal="role", context={})
+        other = Request(action="sqs:ReceiveMessage", resource=f"{QUEUE}2", principal="role", context={})
+        assert evaluate(policy, request).allowed
+        assert not evaluate(policy, other).allowed
+
+    @pytest.mark.parametrize(
+        ("purpose", "missing"), [("dispatch", "queue"), ("sensor", "bucket"), ("fly", "purpose")]
+    )
+    def test_what_is_missing_is_named(self, purpose: str, missing: str) -> None:
+        with pytest.raises(ConfigurationError, match=missing):
+            role_policy(purpose, Resources())
+
+    def test_a_policy_is_json(self) -> None:
+        assert json.loads(json.dumps(role_policy("configure", self.ALL)))["Version"] == "2012-10-17"
