@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
+    "FunctionDestination": "airflow_s3events.notification_setup.destinations",
     "ObjectEvent": "airflow_s3events.events",
+    "QueueDestination": "airflow_s3events.notification_setup.destinations",
     "Route": "airflow_s3events.routing",
     "Routes": "airflow_s3events.routing",
+    "S3CheckNotificationOperator": "airflow_s3events.operators.notification_setup",
+    "S3ConfigureNotificationOperator": "airflow_s3events.operators.notification_setup",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
+    "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
+    "TopicDestination": "airflow_s3events.notification_setup.destinations",
     "events_of": "airflow_s3events.context",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
 }
@@ -24,16 +31,34 @@ if TYPE_CHECKING:
     from airflow_s3events.context import events_of
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
+    from airflow_s3events.notification_setup.destinations import (
+        EventBridgeDestination,
+        FunctionDestination,
+        QueueDestination,
+        TopicDestination,
+    )
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.operators.notification_setup import (
+        S3CheckNotificationOperator,
+        S3ConfigureNotificationOperator,
+        S3RemoveNotificationOperator,
+    )
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 __all__ = [
+    "EventBridgeDestination",
+    "FunctionDestination",
     "ObjectEvent",
+    "QueueDestination",
     "Route",
     "Routes",
+    "S3CheckNotificationOperator",
+    "S3ConfigureNotificationOperator",
     "S3EventDispatchOperator",
     "S3EventTrigger",
+    "S3RemoveNotificationOperator",
+    "TopicDestination",
     "events_of",
     "s3_event_dispatcher",
 ]

@@ -25,6 +25,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "check": Command("airflow_s3events.check", "what is wrong on the way from a bucket to its queue"),
     "decode": Command(
         "airflow_s3events.decoding", "the body of a message in, one JSON object event a line out"
     ),

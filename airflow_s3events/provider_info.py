@@ -27,8 +27,20 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "operators": _modules("airflow_s3events.operators.dispatch"),
-        "hooks": _modules("airflow_s3events.hooks.s3_events"),
+        "operators": _modules(
+            "airflow_s3events.operators.dispatch",
+            "airflow_s3events.operators.notification_setup",
+        ),
+        "hooks": _modules(
+            "airflow_s3events.hooks.buckets",
+            "airflow_s3events.hooks.event_rules",
+            "airflow_s3events.hooks.functions",
+            "airflow_s3events.hooks.keys",
+            "airflow_s3events.hooks.notification_setup",
+            "airflow_s3events.hooks.queues",
+            "airflow_s3events.hooks.s3_events",
+            "airflow_s3events.hooks.topics",
+        ),
         "triggers": _modules("airflow_s3events.triggers.s3_event"),
     }
 

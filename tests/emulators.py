@@ -32,7 +32,7 @@ def ministack_server() -> Iterator[str]:
     settings = {
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",
-        "SERVICES": "s3,sqs,sns,events",
+        "SERVICES": "s3,sqs,sns,events,kms,lambda,sts",
         "LOG_LEVEL": "WARNING",
     }
     with _serving([sys.executable, "-m", "ministack"], port, settings) as url:
