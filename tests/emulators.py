@@ -39,6 +39,23 @@ def ministack_server() -> Iterator[str]:
         yield url
 
 
+@contextlib.contextmanager
+def localstack_server(python: str) -> Iterator[str]:
+    """Start LocalStack, without Docker, with a Python that has it; yield its endpoint URL.
+
+    A further judge of set-up: it looks at destinations and their policies when a configuration is put.
+    """
+    port = free_port()
+    settings = {
+        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "SERVICES": "s3,sqs,sns,events,kms,sts,lambda,iam",
+        "DISABLE_EVENTS": "1",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+    }
+    with _serving([python, "-m", "localstack.runtime.main"], port, settings) as url:
+        yield url
+
+
 def free_port() -> int:
     """Ask the system for a loopback port that nobody uses."""
     with socket.socket() as probe:

@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import boto3
 
+from airflow_s3events.arns import Arn
 from airflow_s3events.hooks.notification_setup import SetupHooks
 from airflow_s3events.notification_setup.configure import Wanted, apply, plan
 from airflow_s3events.notification_setup.remove import Unwanted, plan_removal, remove
+from airflow_s3events.policies import Grant, grant, merged, parse_policy, policy_text
 
 REGION = "us-east-1"
 #: Seconds: longer than an emulator takes between a read and a put of ours, even on a busy machine.
@@ -59,6 +61,26 @@ class World:
             "QueueUrl"
         ]
         return str(self.attributes(url)["QueueArn"])
+
+    def open_queue(self, name: str) -> str:
+        """Make a queue that this bucket may send to, if it is not there; return its ARN."""
+        arn = Arn.parse(self.queue(name), setting="queue")
+        policy = policy_text(merged(parse_policy(None), [grant(self._sender, arn)]))
+        url = self.queue_url(name)
+        self.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        return str(arn)
+
+    def open_topic(self, name: str) -> str:
+        """The same for a topic."""
+        client = self.client("sns")
+        arn = Arn.parse(client.create_topic(Name=f"{self.name}-{name}")["TopicArn"], setting="topic")
+        policy = policy_text(merged(parse_policy(None), [grant(self._sender, arn)]))
+        client.set_topic_attributes(TopicArn=str(arn), AttributeName="Policy", AttributeValue=policy)
+        return str(arn)
+
+    @property
+    def _sender(self) -> Grant:
+        return Grant.of_bucket(self.bucket, self.hooks.account(None))
 
     def attributes(self, url: str) -> dict[str, str]:
         answer = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])

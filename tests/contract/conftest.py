@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
 from uuid import uuid4
@@ -14,7 +15,7 @@ from aiobotocore.session import AioSession
 from airflow_s3events.consumer import Queue
 from airflow_s3events.sqs import SqsQueue
 from airflow_s3events.testing import InMemoryQueue
-from tests.emulators import ministack_server, moto_server
+from tests.emulators import localstack_server, ministack_server, moto_server
 
 KINDS = ("memory", "moto", "ministack")
 
@@ -40,6 +41,16 @@ def moto_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def ministack_url() -> Iterator[str]:
     with ministack_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def localstack_url() -> Iterator[str]:
+    """``S3EVENTS_LOCALSTACK`` names a Python 3.13 with localstack-core 4.14, the last without an account."""
+    python = os.environ.get("S3EVENTS_LOCALSTACK")
+    if python is None:
+        pytest.skip("S3EVENTS_LOCALSTACK names no Python with localstack-core 4.14")
+    with localstack_server(python) as url:
         yield url
 
 
