@@ -20,6 +20,7 @@ _PUBLIC = {
     "S3CheckNotificationOperator": "airflow_s3events.operators.notification_setup",
     "S3ConfigureNotificationOperator": "airflow_s3events.operators.notification_setup",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
+    "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
     "TopicDestination": "airflow_s3events.notification_setup.destinations",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         S3RemoveNotificationOperator,
     )
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "S3CheckNotificationOperator",
     "S3ConfigureNotificationOperator",
     "S3EventDispatchOperator",
+    "S3EventSensor",
     "S3EventTrigger",
     "S3RemoveNotificationOperator",
     "TopicDestination",

@@ -33,6 +33,9 @@ COMMANDS = {
         "airflow_s3events.demo.command", "objects in, DAG runs out, on a whole Airflow of its own"
     ),
     "iam": Command("airflow_s3events.iam", "the least that a role needs, as a policy to paste"),
+    "mwaa-bundle": Command(
+        "airflow_s3events.mwaa.command", "a folder with all that an Amazon MWAA environment needs"
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
+from zlib import crc32
 
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
@@ -325,8 +326,7 @@ class Dispatcher:
                 why = str(error)
             else:
                 return
-        limit = self.settings.max_receive_count
-        delay = release_delay_seconds(message.receive_count, limit, _NO_DEAD_LETTERS_SECONDS)
+        delay = _delay(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
         self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}")
 
     def _put_off(self, closed: Closed, message: Message) -> _Outcome:
@@ -338,7 +338,7 @@ class Dispatcher:
         old = message.sent_at is not None and self.now() - message.sent_at >= settings.give_up_seconds
         if closed.refused and old and message.receive_count >= settings.give_up_receives:
             return _Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason)
-        delay = release_delay_seconds(message.receive_count, limit, closed.retry_seconds)
+        delay = _delay(message, settings, closed.retry_seconds)
         return _Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -361,6 +361,14 @@ _UNMATCHED = {
     "dead-letter": _Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),
     "leave": _Outcome("unmatched", Disposition.LAPSE, "no route takes this event"),
 }
+
+
+def _delay(message: Message, settings: DispatchSettings, first_seconds: float) -> float:
+    """Drawn from the message itself, so that it needs no chance."""
+    share = crc32(f"{message.message_id} {message.receive_count}".encode()) / 0xFFFF_FFFF
+    return release_delay_seconds(
+        message.receive_count, settings.max_receive_count, first_seconds, share=share
+    )
 
 
 def _run_id(route: Route, event: ObjectEvent, attempt: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 from airflow_s3events.arns import Arn, partition_of
@@ -15,7 +16,8 @@ from airflow_s3events.sqs import queue_arn
 OK = 0
 REFUSED = 2
 
-_NO_DEAD_LETTERS = (
+#: What a dispatcher without a dead letter queue is told.
+NO_DEAD_LETTERS = (
     "no --dead-letter-queue: give the one of the queue's redrive policy, or what cannot be read stays in the"
     " queue until its retention ends"
 )
@@ -32,19 +34,25 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--for", required=True, choices=PURPOSES, dest="purpose", help="what the role does")
+    add_queue_options(parser)
+    add("--topic", metavar="ARN", help="SNS topic between bucket and queue")
+    add("--function", metavar="ARN", help="Lambda function that gets the events")
+    add("--rule", metavar="ARN", help="EventBridge rule between bucket and queue")
+    add("--archive", metavar="ARN", help="EventBridge archive")
+    return parser
+
+
+def add_queue_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name queues, their keys and a bucket: ``queue_resources`` reads them."""
+    add = parser.add_argument
     add("--queue", metavar="QUEUE", help="ARN or URL; or the name, with --region and --account")
     add("--dead-letter-queue", metavar="QUEUE", help="of the queue's redrive policy, in the same forms")
     add("--queue-key", metavar="ARN", help="the customer's KMS key of the queue, if it has one")
     add("--dead-letter-key", metavar="ARN", help="the same of the dead letter queue")
     add("--bucket", metavar="NAME", help="bare, without s3://")
     add("--prefix", default="", help="what the sensor may read, or the proof may write, begins with this")
-    add("--topic", metavar="ARN", help="SNS topic between bucket and queue")
-    add("--function", metavar="ARN", help="Lambda function that gets the events")
-    add("--rule", metavar="ARN", help="EventBridge rule between bucket and queue")
-    add("--archive", metavar="ARN", help="EventBridge archive")
     add("--region", help="for a queue given by its name; also tells the bucket's partition")
     add("--account", help="for a queue given by its name: twelve digits")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,11 +64,16 @@ def run(args: argparse.Namespace) -> int:
         return REFUSED
     print(json.dumps(policy, indent=2))
     if args.purpose == "dispatch" and not args.dead_letter_queue:
-        _note(_NO_DEAD_LETTERS)
+        _note(NO_DEAD_LETTERS)
     return OK
 
 
-def _resources(args: argparse.Namespace) -> Resources:
+def queue_resources(args: argparse.Namespace) -> Resources:
+    """Return what the options of ``add_queue_options`` name.
+
+    Raises:
+        ConfigurationError: One of them cannot be read; the text names it.
+    """
     queue = _queue(args.queue, args, "--queue")
     region = args.region or (queue.region if queue else "")
     return Resources(
@@ -70,11 +83,17 @@ def _resources(args: argparse.Namespace) -> Resources:
         dead_letter_key=_arn(args.dead_letter_key, "kms", "--dead-letter-key"),
         bucket=args.bucket,
         prefix=args.prefix,
+        partition=partition_of(region),
+    )
+
+
+def _resources(args: argparse.Namespace) -> Resources:
+    return replace(
+        queue_resources(args),
         topic=_arn(args.topic, "sns", "--topic"),
         function=_arn(args.function, "lambda", "--function"),
         rule=_arn(args.rule, "events", "--rule"),
         archive=_arn(args.archive, "events", "--archive"),
-        partition=partition_of(region),
     )
 
 

@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_s3events.operators.dispatch",
             "airflow_s3events.operators.notification_setup",
         ),
+        "sensors": _modules("airflow_s3events.sensors.arrivals"),
         "hooks": _modules(
             "airflow_s3events.hooks.buckets",
             "airflow_s3events.hooks.event_rules",
@@ -41,7 +42,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_s3events.hooks.s3_events",
             "airflow_s3events.hooks.topics",
         ),
-        "triggers": _modules("airflow_s3events.triggers.s3_event"),
+        "triggers": _modules("airflow_s3events.triggers.arrivals", "airflow_s3events.triggers.s3_event"),
     }
 
 

@@ -76,21 +76,27 @@ def combine(dispositions: Iterable[Disposition]) -> Disposition:
     return max(dispositions, default=Disposition.ACKNOWLEDGE)
 
 
-#: A message costs two receives when all goes well: one wakes the task, one reads it.
+#: A message costs two receives when all goes well: one wakes the task, one reads it. One more is to spare.
 _LEAST_RECEIVES = 3
 
 
-def check_redrive(attributes: QueueAttributes) -> None:
+def check_redrive(attributes: QueueAttributes, *, dispatchers: int = 1) -> None:
     """Refuse a redrive policy that would dead-letter messages which nothing is wrong with.
 
+    Args:
+        attributes: Of the queue.
+        dispatchers: How many wait on it side by side. Those that are idle all receive a new message to wake,
+            before one of them reads it.
+
     Raises:
-        ConfigurationError: ``maxReceiveCount`` is less than 3.
+        ConfigurationError: ``maxReceiveCount`` is less than 3, or than two more than ``dispatchers``.
     """
-    limit = attributes.max_receive_count
-    if limit is not None and limit < _LEAST_RECEIVES:
+    limit, least = attributes.max_receive_count, _LEAST_RECEIVES + dispatchers - 1
+    if limit is not None and limit < least:
         raise ConfigurationError(
             f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less"
-            f" than {_LEAST_RECEIVES}, because waking the dispatcher and reading the message are two receives"
+            f" than {least}, because waking each of {dispatchers} dispatchers and reading the message are"
+            f" {dispatchers + 1} receives"
         )
 
 
@@ -101,7 +107,7 @@ _LAST_DELAY_SECONDS = 11 * 3600.0
 
 
 def release_delay_seconds(
-    receive_count: int, max_receive_count: int | None, first_delay_seconds: float
+    receive_count: int, max_receive_count: int | None, first_delay_seconds: float, *, share: float = 1.0
 ) -> float:
     """Return for how long to hide a message that is released, so that waiting never dead-letters it early.
 
@@ -111,11 +117,19 @@ def release_delay_seconds(
     So where few receives are left the delays grow faster, by a constant factor up to 11 hours before the last
     one: what was broken for a while is found mended after a few times that while.
 
+    Messages put off together would come back together, to a DAG with room for some of them, time and again
+    until their receives are used up. ``share`` spreads them over the upper half of each delay.
+
     Args:
         receive_count: How often the message has been received, this time included.
         max_receive_count: Of the queue's redrive policy; None where it has none.
         first_delay_seconds: The delay after the first receive.
+        share: From 0 to 1, different for each message and receive.
     """
+    return (0.5 + share / 2) * _longest_delay(receive_count, max_receive_count, first_delay_seconds)
+
+
+def _longest_delay(receive_count: int, max_receive_count: int | None, first_delay_seconds: float) -> float:
     step = max(receive_count, 1) - 1
     doubled: float = min(first_delay_seconds * 2.0 ** min(step, 10), _LONGEST_DELAY_SECONDS)
     if max_receive_count is None:

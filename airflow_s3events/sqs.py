@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from airflow_s3events.arns import Arn, check_account, check_region, is_arn, partition_of
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.aws_errors import translated
+from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.messages import Message, QueueAttributes
 
 #: Entries of one batch call, and messages of one receive.
 _MOST_ENTRIES = 10
 
-#: AWS's error code to the setting that cures it. What is in neither table and no server error (5xx) is a
-#: ``ConfigurationError`` with AWS's own text
+#: AWS's error code to the setting that cures it
 #: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html).
 _SETTINGS = {
     "AWS.SimpleQueueService.NonExistentQueue": "sqs_queue: no such queue in this region and account",
@@ -36,22 +35,6 @@ _SETTINGS = {
     "KmsNotFound": "the queue's KMS key does not exist",
     "KmsInvalidState": "the queue's KMS key is in a state in which it cannot be used",
 }
-#: Codes that waiting cures although they are no server errors.
-_OUTAGES = {
-    "ExpiredToken",  # the credentials are refreshed before the next try
-    "ExpiredTokenException",
-    "KmsThrottled",
-    "OverLimit",  # too much in flight: settling makes room
-    "RequestExpired",
-    "RequestThrottled",
-    "RequestTimeout",
-    "RequestTimeTooSkewed",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
-_SERVER_ERROR = 500
-
 _REGION = r"(?P<region>[a-z]{2}(?:-[a-z]+)+-\d+)"
 _HOSTS = (
     # sqs.eu-west-1.amazonaws.com(.cn), sqs-fips., sqs.eu-west-1.api.aws,
@@ -215,44 +198,12 @@ class SqsQueue:
         done = {entry["Id"] for entry in answer.get("Successful", [])}
         return [index for index in range(len(entries)) if str(index) not in done]
 
-    def _translated(self, action: str) -> Any:
+    def _translated(self, action: str) -> AbstractAsyncContextManager[None]:
         return _translated(f"{action} of {self.url}")
 
 
-@asynccontextmanager
-async def _translated(what: str) -> AsyncIterator[None]:
-    """Turn what botocore raises into errors that say whether waiting helps."""
-    from botocore import exceptions
-
-    try:
-        yield
-    except exceptions.ClientError as error:
-        raise _translate(error, what) from error
-    except (
-        exceptions.NoCredentialsError,
-        exceptions.PartialCredentialsError,
-        exceptions.NoRegionError,
-        exceptions.ProfileNotFound,
-    ) as error:
-        raise ConfigurationError(f"{what}: aws_conn_id or region_name: {error}") from error
-    except exceptions.ParamValidationError as error:
-        # The text of this one quotes what was sent.
-        raise ConfigurationError(f"{what}: a parameter has a value that SQS does not take") from error
-    except (exceptions.BotoCoreError, OSError, asyncio.TimeoutError) as error:
-        raise OutageError(f"{what}: {type(error).__name__}: {error}") from error
-
-
-def _translate(error: Any, what: str) -> ConfigurationError | OutageError:
-    details = error.response.get("Error", {})
-    code, text = str(details.get("Code", "")), str(details.get("Message", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    name = code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
-    if name in _OUTAGES or status >= _SERVER_ERROR:
-        return OutageError(f"{what}: {code}: {text}")
-    if name == "ReceiptHandleIsInvalid":
-        text = "(the text of this error quotes the handle)"
-    setting = _SETTINGS.get(code) or _SETTINGS.get(name) or "SQS refuses it"
-    return ConfigurationError(f"{what}: {setting} ({code}: {text})")
+def _translated(what: str) -> AbstractAsyncContextManager[None]:
+    return translated(what, _SETTINGS, otherwise="SQS refuses it")
 
 
 def _message(entry: Mapping[str, Any]) -> Message:

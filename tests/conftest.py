@@ -7,6 +7,10 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
+from tests.lines import AIRFLOW
+
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_"))]:
     del os.environ[_name]
 
@@ -18,3 +22,9 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # No test may look for credentials or a region on the machine or at its metadata address.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let older lines of Airflow warn, of themselves and of the age of what they pin."""
+    if AIRFLOW < (3, 3):
+        config.addinivalue_line("filterwarnings", "default")

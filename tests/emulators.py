@@ -41,9 +41,9 @@ def ministack_server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def localstack_server(python: str) -> Iterator[str]:
-    """Start LocalStack, without Docker, with a Python that has it; yield its endpoint URL.
+    """Start LocalStack in host mode, by the ``python`` that it is installed in; yield its endpoint URL.
 
-    A further judge of set-up: it looks at destinations and their policies when a configuration is put.
+    It cannot share an environment with Airflow: it pins other versions of what both need.
     """
     port = free_port()
     settings = {
@@ -51,6 +51,7 @@ def localstack_server(python: str) -> Iterator[str]:
         "SERVICES": "s3,sqs,sns,events,kms,sts,lambda,iam",
         "DISABLE_EVENTS": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DNS_ADDRESS": "0",
     }
     with _serving([python, "-m", "localstack.runtime.main"], port, settings) as url:
         yield url

@@ -77,7 +77,7 @@ def s3_event_dispatcher(
     for number in range(1, parallel + 1):
         task_id = "dispatch" if parallel == 1 else f"dispatch_{number}"
         operator = S3EventDispatchOperator(
-            task_id=task_id, sqs_queue=sqs_queue, routes=routes, dag=dag, **arguments
+            task_id=task_id, sqs_queue=sqs_queue, routes=routes, parallel=parallel, dag=dag, **arguments
         )
         operator.check_settings()
     return dag

@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from airflow_s3events.demo.lines import installed_major
+
 #: Airflow's own ceiling, ``[api] maximum_page_limit``.
 _PAGE = 100
 #: A frozen API server accepts connections and never answers.
 _HEALTH_SECONDS = 5.0
 _WARM_SECONDS = 60.0
+#: The first major version of Airflow with version 2 of its API.
+_WITH_V2 = 3
 
 
 class AirflowApiError(RuntimeError):
@@ -28,6 +32,9 @@ class AirflowApiError(RuntimeError):
 class AirflowApi:
     """Airflow's REST API version 2 (https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html)."""
 
+    _root = "/api/v2"
+    _health_path = "/api/v2/monitor/health"
+
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         self._token: str | None = None
@@ -37,18 +44,17 @@ class AirflowApi:
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """One call; the decoded answer, None where it is empty.
 
-        :param path: below ``/api/v2``.
+        :param path: below ``/api/v2``, on Airflow 2 ``/api/v1``.
         :raises AirflowApiError: Airflow answered with an error.
         :raises OSError: nobody answered.
         """
-        headers = {"Authorization": f"Bearer {self._fresh_token()}"}
-        return self._send(method, f"/api/v2{path}", body, query, headers)
+        return self._send(method, f"{self._root}{path}", body, query, self._credentials())
 
     def health(self) -> dict[str, dict[str, str | None]]:
-        """What ``/monitor/health`` says of each component; empty while the API server does not answer."""
+        """What the health page says of each component; empty while the API server does not answer."""
         try:
             health: dict[str, dict[str, str | None]] = self._send(
-                "GET", "/api/v2/monitor/health", None, {}, {}, timeout_seconds=_HEALTH_SECONDS
+                "GET", self._health_path, None, {}, {}, timeout_seconds=_HEALTH_SECONDS
             )
         except (OSError, AirflowApiError):
             return {}
@@ -120,11 +126,11 @@ class AirflowApi:
         errors = self.pages("/importErrors", "import_errors")
         return {error["filename"]: error["stack_trace"] for error in errors}
 
-    def _fresh_token(self) -> str:
+    def _credentials(self) -> dict[str, str]:
         if self._token is None:
             # Every visitor is an admin here (simple_auth_manager_all_admins), so no credentials are sent.
             self._token = str(self._send("GET", "/auth/token", None, {}, {})["access_token"])
-        return self._token
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _send(
         self,
@@ -146,3 +152,36 @@ class AirflowApi:
         except urllib.error.HTTPError as error:
             raise AirflowApiError(error.code, error.read().decode(errors="replace")[:500]) from error
         return json.loads(text) if text else None
+
+
+class AirflowApiV1(AirflowApi):
+    """The same calls of Airflow 2 (https://airflow.apache.org/docs/apache-airflow/2.11.2/stable-rest-api-ref.html)."""
+
+    _root = "/api/v1"
+    _health_path = "/api/v1/health"
+
+    def warm_up(self) -> bool:
+        """Return whether it answers: tasks of Airflow 2 talk to the database instead."""
+        return bool(self.health())
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """As for Airflow 3; ``queued_at`` is the logical date: the moment at which the run was asked for."""
+        return [{"queued_at": run["logical_date"], **run} for run in super().runs(dag_id)]
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
+        """Create one run; Airflow chooses its logical date."""
+        self.call("POST", f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "conf": conf or {}})
+
+    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """As for Airflow 3; an XCom is asked for as data, not as text."""
+        if "/xcomEntries/" in path:
+            query["stringify"] = "false"
+        return super().call(method, path, body, **query)
+
+    def _credentials(self) -> dict[str, str]:
+        return {}
+
+
+def api_of(base_url: str, major_version: int | None = None) -> AirflowApi:
+    """Return the API of the Airflow at ``base_url``; of the version that is installed where none is given."""
+    return (AirflowApi if (major_version or installed_major()) >= _WITH_V2 else AirflowApiV1)(base_url)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from airflow_s3events.demo.cluster import ClusterError
 from airflow_s3events.demo.processes import Processes, free_port
 from airflow_s3events.exceptions import ConfigurationError
 
@@ -103,12 +104,12 @@ class EmbeddedAws:
     def wait_up(self, timeout_seconds: float = _UP_IN_SECONDS) -> None:
         """Wait until it answers.
 
-        :raises RuntimeError: it ended, or time is up; the text ends with its last log lines.
+        :raises ClusterError: it ended, or time is up; the text ends with its last log lines.
         """
         deadline = time.monotonic() + timeout_seconds
         while not self._answers():
             if self._processes.exit_status(_NAME) is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the embedded AWS did not start\n{self._processes.log_tail(_NAME)}")
+                raise ClusterError(f"the embedded AWS did not start\n{self._processes.log_tail(_NAME)}")
             time.sleep(0.05)
 
     def stop(self) -> None:

@@ -7,6 +7,8 @@ body sent twice could not be told from two uploads, and its queue is slow beyond
 ministack has a request id and a quick queue, but (1.4.21) writes object keys unencoded, a sequencer that is
 always ``0``, and no version. Those three are set right here, on the way into the queue, as
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html describes them.
+And it looks into an empty queue every 0.1 s, where SQS answers a long poll as soon as a message is there: so
+does this.
 
 ministack's own start-up is left out: it would open further ports (SFTP, MQTT), run scripts that it finds on
 the machine, and remove Docker containers of another ministack.
@@ -22,7 +24,9 @@ import sys
 import time
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -71,6 +75,34 @@ def _adapt(s3: Any) -> None:
     s3._deliver_event_to_sqs = _in_aws_form(s3._deliver_event_to_sqs)
 
 
+class Arrivals:
+    """Ends the naps of long polls when a notification arrives."""
+
+    def __init__(self) -> None:
+        self._arrived = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake all who nap now."""
+        self._arrived.set()
+        self._arrived.clear()
+
+    async def nap(self, seconds: float) -> None:
+        """Sleep so long, or until something arrives."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), seconds)
+
+    def hasten(self, s3: Any, sqs: Any) -> None:
+        """Have ministack's receives nap here, and its notifications ring."""
+        deliver = s3._deliver_event_to_sqs
+
+        def deliver_and_ring(*arguments: Any) -> None:
+            deliver(*arguments)
+            self.ring()
+
+        s3._deliver_event_to_sqs = deliver_and_ring
+        sqs.asyncio = SimpleNamespace(**(vars(asyncio) | {"sleep": self.nap}))
+
+
 def _remember(bucket: str, key: str, event_name: str, **details: Any) -> None:
     if details.get("deletion_type") == "Delete Marker Created":
         event_name = "s3:ObjectRemoved:DeleteMarkerCreated"
@@ -115,9 +147,10 @@ async def _serve(port: int) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
-    from ministack.services import s3
+    from ministack.services import s3, sqs
 
     _adapt(s3)
+    Arrivals().hasten(s3, sqs)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(16))
     stop = asyncio.Event()

@@ -15,21 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from airflow_s3events.demo.airflow_api import AirflowApi
+from airflow_s3events.demo.airflow_api import AirflowApi, api_of
+from airflow_s3events.demo.lines import LINES, WEBSERVER_CONFIG, installed_major
 from airflow_s3events.demo.processes import Processes, free_port, send_signal
 
-#: Command line of each component by major version of Airflow. Without its log server a component opens no
-#: port: those of Airflow's defaults (8793, 8794) could be taken.
-COMPONENTS: Mapping[int, Mapping[str, tuple[str, ...]]] = {
-    3: {
-        "api-server": ("api-server",),
-        "scheduler": ("scheduler", "--skip-serve-logs"),
-        "dag-processor": ("dag-processor",),
-        "triggerer": ("triggerer", "--skip-serve-logs"),
-    },
-}
-#: How ``/monitor/health`` calls each of them.
-_HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 _HEALTHY_IN_SECONDS = 120.0
 _MIGRATED_IN_SECONDS = 120.0
 #: Variables of the surrounding shell that would lead this Airflow to another database or a real AWS account.
@@ -37,12 +26,14 @@ _FOREIGN_PREFIXES = ("AIRFLOW", "AWS_", "_AIRFLOW", "_AF_")
 
 
 class ClusterError(RuntimeError):
-    """Airflow did not start, or a component ended by itself; the text ends with its last log lines."""
+    """Airflow or the embedded AWS did not start or ended by itself; the text ends with its last log lines."""
 
 
 @dataclass
 class Cluster:
     """A whole Airflow in one folder: API server, scheduler with LocalExecutor, DAG processor and triggerer.
+
+    On Airflow 2 the webserver serves the API and the scheduler processes the DAG files.
 
     ::
 
@@ -67,12 +58,13 @@ class Cluster:
     parallelism: int = 6
     #: Folder that is removed should we die without ``stop``.
     remove_folder: Path | None = None
-    major_version: int = 3
+    major_version: int = field(default_factory=installed_major)
 
     def __post_init__(self) -> None:
+        self._line = LINES[self.major_version]
         self.port = free_port()
         self.processes = Processes(self.folder / "components", remove_folder=self.remove_folder)
-        self.api = AirflowApi(self.url)
+        self.api: AirflowApi = api_of(self.url, self.major_version)
         self._started_at: dict[str, datetime] = {}
         self._variables = {**_surroundings(), **self._settings(), **self.environment}
 
@@ -84,7 +76,12 @@ class Cluster:
     @property
     def components(self) -> tuple[str, ...]:
         """Names of the components, in the order in which they are started."""
-        return tuple(COMPONENTS[self.major_version])
+        return tuple(self._line.components)
+
+    @property
+    def server(self) -> str:
+        """Name of the component that serves UI and API."""
+        return self._line.server
 
     @property
     def variables(self) -> dict[str, str]:
@@ -112,18 +109,22 @@ class Cluster:
         """
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         self.dags_folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "webserver_config.py").write_text(WEBSERVER_CONFIG)
         self._airflow("migrate", ("db", "migrate"))
-        # The API server is the slowest to start and asks nothing of the database until somebody asks it.
-        self.start_component("api-server")
+        # The API server is the slowest to start, and that of Airflow 3 asks nothing until somebody asks it.
+        early = () if self._line.server_needs_database else (self.server,)
+        for component in early:
+            self.start_component(component)
         if self.processes.wait("migrate", _MIGRATED_IN_SECONDS) != 0:
             raise ClusterError(self._with_log("migrate", "Airflow could not create its database"))
-        for component in self.components[1:]:
-            self.start_component(component)
+        for component in self.components:
+            if component not in early:
+                self.start_component(component)
 
     def start_component(self, component: str, name: str | None = None) -> None:
         """Start one component, or one more of its kind under another ``name`` (a second triggerer)."""
         self._started_at[name or component] = datetime.now(timezone.utc)
-        self._airflow(name or component, COMPONENTS[self.major_version][component])
+        self._airflow(name or component, self._line.components[component])
 
     def wait_healthy(self, timeout_seconds: float = _HEALTHY_IN_SECONDS) -> None:
         """Wait until Airflow calls every component healthy.
@@ -143,11 +144,11 @@ class Cluster:
         health = self.api.health()
         if not health:
             return list(self.components)
-        return [name for name in _HEALTH_NAMES if not self._is_healthy(name, health)]
+        return [name for name in self._line.health_names if not self._is_healthy(name, health)]
 
     def _is_healthy(self, component: str, health: Mapping[str, Mapping[str, str | None]]) -> bool:
         """Airflow's word and a heartbeat since the start: a dead component stays "healthy" for 30 s."""
-        known = _HEALTH_NAMES[component]
+        known = self._line.health_names[component]
         seen = health.get(known, {}).get(f"latest_{known}_heartbeat")
         if health.get(known, {}).get("status") != "healthy" or seen is None:
             return False
@@ -236,33 +237,13 @@ class Cluster:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url or f"sqlite:///{self.folder}/airflow.db",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__CORE__PARALLELISM": str(self.parallelism),
-            "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
-            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            **_SETTINGS,
+            **{name: str(self.port) for name in self._line.port_settings},
+            **{name: f"{self.url}{path}" for name, path in self._line.url_settings.items()},
+            **{name: secrets.token_urlsafe(64) for name in self._line.secret_settings},
+            **self._line.settings,
         }
-
-
-_SETTINGS = {
-    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-    "AIRFLOW__API__HOST": "127.0.0.1",
-    "AIRFLOW__API__WORKERS": "1",
-    "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-    # The API server starts while the database is made, and would end if it were asked to look.
-    "AIRFLOW__DATABASE__CHECK_MIGRATIONS": "False",
-    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
-    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-}
 
 
 def _surroundings() -> dict[str, str]:

@@ -17,6 +17,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from airflow_s3events.demo.airflow_api import AirflowApiError
 from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.demo.cluster import Cluster, ClusterError
 from airflow_s3events.demo.report import Report
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 print(json.dumps(report.figures()), flush=True)
             if args.keep:
                 _wait_for_signal(aws, airflow, say)
-    except (ConfigurationError, ClusterError) as error:
+    except (ConfigurationError, ClusterError, AirflowApiError) as error:
         say(str(error))
         return CANNOT_START
     return GOOD if report.is_good else LOST
@@ -100,7 +101,8 @@ class _Speech:
         self.plain(f"{time.monotonic() - self.started:5.1f} s  {text}")
 
     def plain(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        encoding = self._out.encoding or "ascii"
+        print(text.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)
 
 
 def _object_count(text: str) -> int:
@@ -146,8 +148,11 @@ def _undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _stage(say: _Speech) -> Iterator[tuple[EmbeddedAws, Cluster]]:
-    """AWS and Airflow, started, in a folder that goes with them."""
-    folder = Path(tempfile.gettempdir()) / f"s3events-demo-{secrets.token_hex(4)}"
+    """AWS and Airflow, started, in a folder that goes with them.
+
+    :raises ConfigurationError: the folder could not be made.
+    """
+    folder = _place() / f"s3events-demo-{secrets.token_hex(4)}"
     aws = EmbeddedAws(folder / "aws")
     airflow = Cluster(
         folder / "airflow",
@@ -157,7 +162,7 @@ def _stage(say: _Speech) -> Iterator[tuple[EmbeddedAws, Cluster]]:
         parallelism=4,
     )
     try:
-        folder.mkdir(mode=0o700)
+        _make(folder)
         say(f"Starting Airflow and an embedded AWS in {folder}")
         _copy_dags(folder / "dags")
         aws.start()
@@ -169,6 +174,20 @@ def _stage(say: _Speech) -> Iterator[tuple[EmbeddedAws, Cluster]]:
             airflow.stop(grace_seconds=0)
             aws.stop()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise ConfigurationError(f"TMPDIR: {error.strerror or error}") from None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(f"TMPDIR: {folder} cannot be made: {error.strerror or error}") from None
 
 
 def _copy_dags(folder: Path) -> None:

@@ -133,7 +133,11 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _fit(text: str, width: int) -> str:
-    """Shortened in the middle: both ends of a key and of a run id tell something."""
+    """Shortened in the middle: both ends of a key and of a run id tell something.
+
+    Keys are anybody's text: what could break the line or steer the terminal is not shown.
+    """
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     if len(text) <= width:
         return text
     head = (width - 1) // 2

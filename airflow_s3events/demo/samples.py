@@ -17,6 +17,9 @@ _KEYS = (
     "日本/{number:04}.csv",
 )
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_KEY_BYTES = 1024
+
 
 def samples(count: int) -> Iterator[tuple[str, bytes]]:
     """Return ``count`` small objects, key and content, each different."""
@@ -28,7 +31,8 @@ def samples(count: int) -> Iterator[tuple[str, bytes]]:
 def files_of(folder: Path, count: int) -> Iterator[tuple[str, bytes]]:
     """Return the first ``count`` files below ``folder`` in the order of their names; the path is the key.
 
-    :raises ConfigurationError: there is no such folder, or no file in it.
+    :raises ConfigurationError: there is no such folder, no file in it, or one that S3 could not take or that
+        cannot be read.
     """
     if not folder.is_dir():
         raise ConfigurationError(f"--folder {folder}: there is no such folder")
@@ -36,4 +40,21 @@ def files_of(folder: Path, count: int) -> Iterator[tuple[str, bytes]]:
     if not files:
         raise ConfigurationError(f"--folder {folder}: it has no files")
     for path in islice(files, count):
-        yield path.relative_to(folder).as_posix(), path.read_bytes()
+        yield _key(path.relative_to(folder).as_posix()), _content(path)
+
+
+def _key(name: str) -> str:
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"--folder: the name of {name!a} is not UTF-8; rename it") from None
+    if length > _KEY_BYTES:
+        raise ConfigurationError(f"--folder: {name!a} has {length:,} bytes; a key has {_KEY_BYTES:,}")
+    return name
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"--folder: {str(path)!a}: {error.strerror or error}") from None

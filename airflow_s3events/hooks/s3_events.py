@@ -1,7 +1,8 @@
-"""``S3EventsHook``: an Airflow connection to a queue, and nothing else."""
+"""``S3EventsHook``: an Airflow connection to queues and buckets, and nothing else."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,20 +15,21 @@ from airflow_s3events.sqs import SqsQueue, queue_url, region_of
 
 
 class S3EventsHook(AwsBaseHook):
-    """Opens queues with the credentials, region, role and endpoint of an AWS connection.
+    """Opens queues and buckets with the credentials, region, role and endpoint of an AWS connection.
 
     All parameters are the amazon provider's
     (https://airflow.apache.org/docs/apache-airflow-providers-amazon/stable/connections/aws.html).
 
     Args:
         aws_conn_id: Airflow connection; None means boto3's own chain of credentials.
+        client_type: ``sqs`` (the default) or ``s3``.
         region_name: AWS region; the connection's when None.
         verify: TLS verification, or a path to a bundle of certificates.
         config: botocore configuration, as a mapping.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["client_type"] = "sqs"
+        kwargs.setdefault("client_type", "sqs")
         super().__init__(*args, **kwargs)
 
     def get_client_type(
@@ -41,18 +43,19 @@ class S3EventsHook(AwsBaseHook):
         """
         session = self.get_session(region_name=region_name, deferrable=deferrable)
         create = session.create_client if deferrable else session.client
+        service = str(self.client_type)
         config = config or self.config
         extra = f"airflow-provider-s3events/{__version__} {config.user_agent_extra or ''}".strip()
         return create(
-            "sqs",
-            endpoint_url=self.conn_config.get_service_endpoint_url("sqs"),
+            service,
+            endpoint_url=self.conn_config.get_service_endpoint_url(service),
             config=config.merge(Config(user_agent_extra=extra)),
             verify=self.verify,
         )
 
     @asynccontextmanager
     async def open_client(self) -> AsyncIterator[Any]:
-        """Open one aiobotocore client of SQS: once for everything that is done over it."""
+        """Open one aiobotocore client: once for everything that is done over it."""
         async with await self._async_client() as client:
             yield client
 
@@ -68,7 +71,8 @@ class S3EventsHook(AwsBaseHook):
     async def _async_client(self) -> Any:
         if hasattr(self, "get_async_conn"):
             return await self.get_async_conn()  # type: ignore[no-untyped-call]
-        return self.async_conn  # amazon provider before 9.5
+        # The amazon provider before 9.5 asks for the connection where it stands, which may block.
+        return await asyncio.to_thread(lambda: self.async_conn)
 
 
 def hook_for(
@@ -85,3 +89,20 @@ def hook_for(
     """
     region = region_name or region_of(sqs_queue)
     return S3EventsHook(aws_conn_id=aws_conn_id, region_name=region, verify=verify, config=botocore_config)
+
+
+def bucket_hook(
+    *,
+    aws_conn_id: str | None,
+    region_name: str | None,
+    verify: bool | str | None,
+    botocore_config: dict[str, Any] | None,
+) -> S3EventsHook:
+    """Return the hook for S3, whose client reaches the buckets of every region that it may."""
+    return S3EventsHook(
+        client_type="s3",
+        aws_conn_id=aws_conn_id,
+        region_name=region_name,
+        verify=verify,
+        config=botocore_config,
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from typing import Any
 
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.aws_errors import translating
 
 _ROLE = (
     "aws_conn_id: its role may not do this; `s3events iam --for configure` (or check, prove, remove) prints"
@@ -27,41 +27,16 @@ _SETTINGS = {
     "SignatureDoesNotMatch": "aws_conn_id: the secret key does not fit the access key",
 }
 _REFUSED = "AWS refuses it"
-#: Codes that waiting cures although they are no server errors.
-_WAITING_HELPS = {
-    "OperationAborted",
-    "QueueDeletedRecently",
-    "RequestThrottled",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
-_SERVER_ERROR = 500
 
 
-@contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str) -> AbstractContextManager[None]:
     """Turn what botocore raises while it does ``what`` into an error of this package.
 
-    Raises:
+    Raises (inside):
         ConfigurationError: Somebody has to change something.
         OutageError: Waiting helps.
     """
-    from botocore import exceptions
-
-    try:
-        yield
-    except exceptions.ClientError as error:
-        raise _translate(error, what) from error
-    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
-        raise ConfigurationError(f"{what}: aws_conn_id: {error}") from error
-    except (exceptions.NoRegionError, exceptions.InvalidRegionError) as error:
-        raise ConfigurationError(f"{what}: region_name: {error}") from error
-    except exceptions.ParamValidationError as error:
-        raise ConfigurationError(f"{what}: a value that AWS does not take: {error}") from error
-    except (exceptions.BotoCoreError, OSError) as error:
-        raise OutageError(f"{what}: {type(error).__name__}: {error}") from error
+    return translating(what, _SETTINGS, otherwise=_REFUSED)
 
 
 def found_or_none(codes: Collection[str], call: Callable[..., Any], what: str, **request: Any) -> Any:
@@ -85,15 +60,3 @@ def code_of(error: Any) -> str:
     """Return AWS's code of a botocore ``ClientError``, without the service's name before it."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
-
-
-def _translate(error: Any, what: str) -> ConfigurationError | OutageError:
-    code = code_of(error)
-    details = error.response.get("Error", {})
-    # S3 names what it refuses beside the text: the ARN, and what is wrong with it.
-    named = [str(details[name]) for name in sorted(details) if name.startswith("Argument")]
-    text = ": ".join([str(details.get("Message", "")), *named])
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _WAITING_HELPS or status >= _SERVER_ERROR:
-        return OutageError(f"{what}: {code}: {text}")
-    return ConfigurationError(f"{what}: {_SETTINGS.get(code, _REFUSED)} ({code}: {text})")

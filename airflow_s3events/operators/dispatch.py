@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_s3events._compat import BaseOperator, Context, SupervisorRuns, earliest_resume_seconds
+from airflow_s3events._compat import (
+    BaseOperator,
+    Context,
+    airflow_runs,
+    earliest_resume_seconds,
+    sigterm_calls,
+)
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.settlement import check_redrive
@@ -36,6 +42,7 @@ _LEAST = {
     "give_up_seconds": 0,
     "visibility_seconds": 10,
     "max_in_flight": 1,
+    "parallel": 1,
 }
 
 
@@ -67,6 +74,7 @@ class S3EventDispatchOperator(BaseOperator):
         ignore_before: Start nothing for events older than this; they are counted and acknowledged.
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
+        parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
@@ -85,6 +93,7 @@ class S3EventDispatchOperator(BaseOperator):
         max_in_flight: int = 100,
         ignore_before: datetime | None = None,
         give_up_seconds: float = 6 * 3600.0,
+        parallel: int = 1,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -101,6 +110,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.max_in_flight = max_in_flight
         self.ignore_before = ignore_before
         self.give_up_seconds = give_up_seconds
+        self.parallel = parallel
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -143,7 +153,8 @@ class S3EventDispatchOperator(BaseOperator):
             self._consumer.stop()
 
     def _work_and_defer(self, until: float) -> None:
-        closed = asyncio.run(self._work(until))
+        with sigterm_calls(self.on_kill):
+            closed = asyncio.run(self._work(until))
         if time.time() >= until:
             return
         self.defer(
@@ -164,14 +175,14 @@ class S3EventDispatchOperator(BaseOperator):
 
     async def _work(self, until: float) -> Closed | None:
         """Drain the queue; return why nothing can be started now, if that is so."""
-        # What is loaded by now stays: else the collector looks through all of it while libraries load.
-        gc.freeze()
         gates = self._gates()
         # Loading the AWS libraries takes a new process half a second: Airflow answers meanwhile.
         asked = asyncio.ensure_future(all_waiting(gates.values()))
         try:
-            hook = await asyncio.to_thread(self._hook)
-            async with hook.open_client() as client:
+            async with AsyncExitStack() as stack:
+                with _uncollected():
+                    hook = await asyncio.to_thread(self._hook)
+                    client = await stack.enter_async_context(hook.open_client())
                 closed = await self._drain(hook, client, gates, asked, until)
         finally:
             asked.cancel()
@@ -183,7 +194,7 @@ class S3EventDispatchOperator(BaseOperator):
         from airflow_s3events.dispatch import gates_of
         from airflow_s3events.routing import Routes
 
-        return gates_of(Routes.of(self.routes), SupervisorRuns(), time.monotonic)
+        return gates_of(Routes.of(self.routes), airflow_runs(), time.monotonic)
 
     def _hook(self) -> S3EventsHook:
         from airflow_s3events.hooks.s3_events import hook_for
@@ -200,7 +211,7 @@ class S3EventDispatchOperator(BaseOperator):
     ) -> Closed | None:
         queue = await hook.queue(client, self.sqs_queue)
         attributes = await queue.describe()
-        check_redrive(attributes)
+        check_redrive(attributes, dispatchers=self.parallel)
         dead_letters = await self._dead_letters(hook, client, attributes)
         self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
         has_dead_letters = dead_letters is not None
@@ -277,7 +288,7 @@ class S3EventDispatchOperator(BaseOperator):
         return Dispatcher(
             inbox=consumer,
             routes=Routes.of(self.routes),
-            runs=SupervisorRuns(),
+            runs=airflow_runs(),
             settings=settings,
             now=time.time,
             clock=time.monotonic,
@@ -287,3 +298,19 @@ class S3EventDispatchOperator(BaseOperator):
     def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
         events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
         self.log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector out while libraries load: it would look through all of them, again and again.
+
+    A third of the loading time, and there is no rubbish to find. What is loaded afterwards stays for good.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseTrigger, TriggerEvent
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
     from airflow_s3events.consumer.queue import Queue
@@ -20,8 +19,6 @@ _VERSION = 1
 _COUNT_SECONDS = 2.0
 #: Seconds of one long poll: SQS's longest, 180 receives an hour on an idle queue.
 _WAIT_SECONDS = 20
-_LONGEST_PAUSE_SECONDS = 60.0
-_MOST_DOUBLINGS = 6
 
 
 class S3EventTrigger(BaseTrigger):
@@ -89,18 +86,7 @@ class S3EventTrigger(BaseTrigger):
         if self.recheck_seconds is not None:
             await asyncio.sleep(max(0.0, min(self.recheck_seconds, self.until - time.time())))
             return "recheck"
-        outages = 0
-        while time.time() < self.until:
-            asked_at = time.monotonic()
-            try:
-                return await self._poll()
-            except OutageError as outage:
-                is_new = time.monotonic() - asked_at > _LONGEST_PAUSE_SECONDS
-                outages = 1 if is_new else min(outages + 1, _MOST_DOUBLINGS)
-                seconds = min(2.0**outages, _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)  # noqa: S311
-                self.log.warning("The queue is out of reach; asking again in %.0f s: %s", seconds, outage)
-                await asyncio.sleep(seconds)
-        return "deadline"
+        return await through_outages(self._poll, until=self.until) or "deadline"
 
     async def _poll(self) -> str:
         """Ask until a message is there or the deadline has come; a new client after each outage."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any
 
 
@@ -18,6 +20,14 @@ class Channel:
         #: Says yes to a run and does not keep it.
         self.is_forgetful = False
 
+    def pause(self, dag_id: str) -> None:
+        """Pause a DAG."""
+        self.paused.add(dag_id)
+
+    def forget_runs(self, _: Any) -> None:
+        """From now on say yes to a run and do not keep it."""
+        self.is_forgetful = True
+
     def send(self, request: Any) -> Any:
         """Answer one request, as ``SUPERVISOR_COMMS.send`` does."""
         from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
@@ -26,6 +36,8 @@ class Channel:
         if self.gone is not None:
             raise self.gone
         request = decoded(request)
+        if request.type == "GetConnection":
+            return _connection(request.conn_id)
         self.requests.append(request.type)
         detail = self.failures.pop(0) if self.failures else None
         if detail is None and request.dag_id not in self.dag_ids:
@@ -65,6 +77,15 @@ class Channel:
         members = dict.fromkeys(DagResult.model_fields)
         members |= {"dag_id": request.dag_id, "is_paused": request.dag_id in self.paused, "tags": []}
         return DagResult.model_validate(members | {"type": "DagResult"})
+
+
+def _connection(conn_id: str) -> Any:
+    """A connection of the environment: a task of Airflow 3.0 asks its API server for that too."""
+    from airflow.sdk.execution_time.comms import ConnectionResult
+
+    members = json.loads(os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"])
+    extra = json.dumps(members.pop("extra"))
+    return ConnectionResult.model_validate({"conn_id": conn_id, "extra": extra, **members})
 
 
 def decoded(request: Any) -> Any:

@@ -1,157 +1,47 @@
-"""The private channel of a task, held to its shape: these fail where another Airflow speaks otherwise."""
+"""What ``_compat`` answers for the installed Airflow."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+import os
+import signal
+from typing import Any
 
 import pytest
-from airflow.sdk.execution_time import comms
-from pydantic import ValidationError
 
-from airflow_s3events._compat import SupervisorRuns, earliest_resume_seconds
-from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
-from airflow_s3events.settlement import RunState
-from tests.adapters.channel import Channel, decoded
-
-CONF = {"s3_event": {"key": "a"}}
-RUN = ("process", "s3_a_0")
-
-
-def refusal(status: int | None, **inner: Any) -> dict[str, Any]:
-    return {"status_code": status, "message": "m", "detail": {"detail": inner} if inner else None}
-
-
-@pytest.mark.parametrize(
-    ("name", "members"),
-    [
-        ("TriggerDagRun", {"dag_id", "run_id", "conf", "logical_date", "reset_dag_run"}),
-        ("GetDagRunState", {"dag_id", "run_id"}),
-        ("GetDRCount", {"dag_id", "run_ids", "states"}),
-        ("GetDag", {"dag_id"}),
-        ("DagRunStateResult", {"state"}),
-        ("DRCount", {"count"}),
-        ("DagResult", {"is_paused"}),
-        ("ErrorResponse", {"error", "detail"}),
-    ],
-)
-def test_a_message_has_the_members_that_are_used(name: str, members: set[str]) -> None:
-    assert members <= set(getattr(comms, name).model_fields)
-
-
-@pytest.mark.parametrize("name", ["TriggerDagRun", "GetDagRunState", "GetDRCount", "GetDag"])
-def test_a_task_may_send_the_message(name: str) -> None:
-    assert getattr(comms, name) in get_args(get_args(comms.ToSupervisor)[0])
-
-
-def test_a_member_that_airflow_does_not_know_would_be_refused_so_only_known_ones_are_sent() -> None:
-    with pytest.raises(ValidationError):
-        comms.TriggerDagRun.model_validate({"dag_id": "d", "run_id": "r", "no_such_member": 1})
-
-
-def test_a_state_that_airflow_can_answer_is_one_of_ours() -> None:
-    from airflow.sdk.api.datamodels._generated import DagRunState
-
-    assert {state.value for state in DagRunState} == {state.value for state in RunState} - {"none"}
-
-
-def test_a_conf_reaches_the_supervisor_as_it_was() -> None:
-    conf = {"s3_event": {"key": "ü\x00🎉", "size": 2**53, "extra": {"a": [None, 1.5, True]}}}
-    assert decoded(comms.TriggerDagRun(dag_id="d", run_id="r", conf=conf)).conf == conf
-
-
-async def test_a_run_is_created_once(channel: Channel) -> None:
-    assert await SupervisorRuns().create(*RUN, CONF)
-    assert not await SupervisorRuns().create(*RUN, CONF)
-    assert channel.runs == {RUN: CONF}
-
-
-async def test_a_run_that_is_there_has_a_state_and_one_that_is_not_has_none(channel: Channel) -> None:
-    channel.runs[RUN] = CONF
-    assert await SupervisorRuns().state(*RUN) is RunState.QUEUED
-    assert await SupervisorRuns().state("process", "other") is RunState.NONE
-
-
-async def test_runs_are_counted_by_their_ids(channel: Channel) -> None:
-    channel.runs[RUN] = CONF
-    assert await SupervisorRuns().count_stored("process", [RUN[1], "other"]) == 1
-    assert await SupervisorRuns().count_queued("process") == 1
-
-
-async def test_whether_a_dag_is_paused(channel: Channel) -> None:
-    channel.paused.add("archive")
-    assert [await SupervisorRuns().is_paused(dag_id) for dag_id in ("process", "archive")] == [False, True]
-
-
-@pytest.mark.parametrize("reason", ["not_found", "import_errors", "denied_run_type"])
-async def test_what_a_dag_refuses_for_every_run_is_the_route_s_fault(channel: Channel, reason: str) -> None:
-    channel.failures = [refusal(400, reason=reason, message="why")]
-    with pytest.raises(RouteError, match="why") as refused:
-        await SupervisorRuns().create(*RUN, CONF)
-    assert type(refused.value) is RouteError
-
-
-async def test_what_it_refuses_for_this_run_is_the_run_s_fault(channel: Channel) -> None:
-    channel.failures = [refusal(400, reason="invalid_params", message="why")]
-    with pytest.raises(RunRefusedError, match="why"):
-        await SupervisorRuns().create(*RUN, CONF)
-
-
-async def test_a_server_error_of_one_run_only_is_that_run_s_fault(channel: Channel) -> None:
-    channel.failures = [refusal(500)]
-    with pytest.raises(RunRefusedError):
-        await SupervisorRuns().create(*RUN, CONF)
-
-
-@pytest.mark.parametrize("status", [None, 401, 403, 429, 500, 502, 503])
-async def test_a_server_that_is_away_or_throttling_is_an_outage(channel: Channel, status: int | None) -> None:
-    channel.failures = [refusal(status), refusal(status)]
-    with pytest.raises(OutageError):
-        await SupervisorRuns().create(*RUN, CONF)
-    assert not channel.runs
-
-
-async def test_a_dag_that_is_not_there_cannot_be_paused(channel: Channel) -> None:
-    assert channel.dag_ids
-    with pytest.raises(RouteError, match="absent"):
-        await SupervisorRuns().is_paused("absent")
-
-
-async def test_an_answer_without_a_body_is_an_outage_and_no_crash(channel: Channel) -> None:
-    channel.failures = [{}, {"detail": "text"}]
-    for _ in range(2):
-        with pytest.raises(OutageError):
-            await SupervisorRuns().is_paused("process")
-
-
-@pytest.mark.parametrize("conf", [{"n": 2**64}, {"n": -(2**63) - 1}, {"t": "\ud800"}, {"o": object()}])
-async def test_a_conf_that_the_channel_has_no_form_for_is_that_run_s_fault(
-    channel: Channel, conf: dict[str, Any]
-) -> None:
-    with pytest.raises(RunRefusedError):
-        await SupervisorRuns().create(*RUN, conf)
-    assert not channel.runs
-
-
-@pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(), ConnectionResetError()])
-async def test_a_channel_whose_supervisor_is_gone_is_no_outage_to_wait_out(
-    channel: Channel, error: Exception
-) -> None:
-    channel.gone = error
-    for call in (SupervisorRuns().create(*RUN, CONF), SupervisorRuns().is_paused("process")):
-        with pytest.raises(ChannelError):
-            await call
-
-
-async def test_a_conf_nested_too_deep_is_that_run_s_fault(channel: Channel) -> None:
-    conf: dict[str, Any] = {}
-    for _ in range(5000):
-        conf = {"a": conf}
-    with pytest.raises(RunRefusedError):
-        await SupervisorRuns().create(*RUN, conf)
-    assert not channel.runs
+from airflow_s3events._compat import airflow_runs, earliest_resume_seconds, sigterm_calls
+from tests.lines import AIRFLOW
 
 
 def test_a_task_is_not_woken_before_its_supervisor_has_noticed_the_deferral() -> None:
     from airflow.configuration import conf
 
     assert earliest_resume_seconds() > conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+
+
+def test_the_runs_are_those_of_the_installed_airflow() -> None:
+    wanted = "DatabaseRuns" if AIRFLOW < (3, 0) else "SupervisorRuns"
+    assert type(airflow_runs()).__name__ == wanted
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 0), reason="Airflow 3 only calls on_kill by itself")
+def test_a_sigterm_is_told_at_once_and_ends_the_task_after_its_work() -> None:
+    seen: list[str] = []
+
+    def airflow_s_own(_signum: int, _frame: Any) -> None:
+        seen.append("ended")
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGTERM, airflow_s_own)
+    try:
+        with pytest.raises(InterruptedError):
+            _work_through_a_sigterm(seen)
+        assert signal.getsignal(signal.SIGTERM) is airflow_s_own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == ["told", "worked on", "ended"]
+
+
+def _work_through_a_sigterm(seen: list[str]) -> None:
+    with sigterm_calls(lambda: seen.append("told")):
+        os.kill(os.getpid(), signal.SIGTERM)
+        seen.append("worked on")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 
 from airflow_s3events import s3_event_dispatcher
+from airflow_s3events._compat import DAG
 from airflow_s3events.exceptions import ConfigurationError
+from tests.lines import serialized
 
 
 def dispatcher(**kwargs: Any) -> DAG:
@@ -20,7 +20,7 @@ def dispatcher(**kwargs: Any) -> DAG:
 
 
 def test_airflow_plans_a_second_run_after_the_first() -> None:
-    dag = DagSerialization.from_dict(DagSerialization.to_dict(dispatcher()))
+    dag = serialized(dispatcher())
     assert dag.start_date is not None
     start = pendulum.instance(dag.start_date)
     limits = TimeRestriction(earliest=start, latest=None, catchup=dag.catchup)
@@ -73,7 +73,7 @@ def test_pool_and_task_and_dag_arguments_reach_their_place() -> None:
     (task,) = dag.tasks
     seen: Any = task
     assert (task.pool, seen.linger_seconds, task.owner) == ("s3", 3, "me")
-    assert (dag.tags, dag.start_date) == ({"x"}, moment)
+    assert (set(dag.tags), dag.start_date) == ({"x"}, moment)
 
 
 @pytest.mark.parametrize("parallel", [0, -1, 1.5, "2", True, None])
@@ -88,3 +88,7 @@ def test_parallel_that_is_no_count_is_named(parallel: Any) -> None:
 def test_a_setting_that_cannot_work_is_an_import_error_of_the_dag_file(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         dispatcher(**wrong)
+
+
+def test_its_tasks_know_how_many_of_them_a_message_may_wake() -> None:
+    assert [getattr(task, "parallel", None) for task in dispatcher(parallel=3).tasks] == [3, 3, 3]

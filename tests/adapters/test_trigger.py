@@ -11,7 +11,10 @@ import pytest
 from airflow.models.trigger import Trigger
 
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.triggers.s3_event import S3EventTrigger
+from airflow_s3events.messages import QueueAttributes
+from airflow_s3events.settlement import check_redrive
+from airflow_s3events.testing import InMemoryQueue, run_in_virtual_time
+from airflow_s3events.triggers.s3_event import S3EventTrigger, _is_received
 from tests.emulators import free_port
 
 
@@ -160,3 +163,29 @@ async def test_is_cancelled_at_once_in_a_long_poll(sqs: Any, queue: str) -> None
         await asyncio.wait_for(waiting, 5)
     sqs.send_message(QueueUrl=queue, MessageBody="later")
     assert receive(sqs, queue)[0]["Attributes"]["ApproximateReceiveCount"] == "1"
+
+
+@pytest.mark.parametrize("dispatchers", [1, 2, 5])
+def test_a_message_that_wakes_every_dispatcher_can_still_be_read_and_put_off_once(dispatchers: int) -> None:
+    least = next(most for most in range(1, 99) if _takes(most, dispatchers))
+
+    async def scenario() -> list[int]:
+        queue = InMemoryQueue(dead_letters=InMemoryQueue("dlq"), max_receive_count=least)
+        waiting = [asyncio.ensure_future(_is_received(queue, 60.0)) for _ in range(dispatchers)]
+        await asyncio.sleep(1)
+        queue.put("{}")
+        assert all(await asyncio.gather(*waiting))
+        read = await queue.receive(visibility_seconds=0)
+        again = await queue.receive()
+        return [message.receive_count for message in read + again]
+
+    assert run_in_virtual_time(scenario()) == [dispatchers + 1, dispatchers + 2]
+
+
+def _takes(most: int, dispatchers: int) -> bool:
+    attributes = QueueAttributes(arn="q", visibility_seconds=30, retention_seconds=60, max_receive_count=most)
+    try:
+        check_redrive(attributes, dispatchers=dispatchers)
+    except ConfigurationError:
+        return False
+    return True

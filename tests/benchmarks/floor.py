@@ -14,8 +14,8 @@ from airflow_s3events._compat import (
     BaseOperator,
     BaseTrigger,
     Context,
-    SupervisorRuns,
     TriggerEvent,
+    airflow_runs,
     earliest_resume_seconds,
 )
 
@@ -53,7 +53,7 @@ class FloorOperator(BaseOperator):
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> None:  # noqa: ARG002
         conf = json.loads(Path(self.path).read_text())
-        asyncio.run(SupervisorRuns().create(self.target, f"floor-{time.time_ns()}", conf))
+        asyncio.run(airflow_runs().create(self.target, f"floor-{time.time_ns()}", conf))
         Path(self.path).unlink()
         self._defer()
 

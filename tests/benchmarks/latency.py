@@ -46,19 +46,20 @@ def main() -> None:
     chosen = options.parse_args()
     load = report.wait_quiet(chosen.quiet_seconds)
     environment = {"PYTHONPATH": _preloading()} if chosen.preload else {}
-    with staged("latency", prepare=_prepare, environment=environment) as stage:
+    with staged("latency", prepare=prepare, environment=environment) as stage:
         stock = _Stock(stage, chosen.stock)
-        idle = _idle(stage, chosen.pairs)
+        rounds = idle(stage, chosen.pairs)
         trickle = _trickle(stage, chosen.objects, chosen.interval)
         bare = _bare(stage)
         samples = stock.finish()
     result = {"load_before": load, "load_after": os.getloadavg()[0], "preload": chosen.preload}
-    result |= _result(idle, trickle, samples) | {"bare": report.summary(bare)}
+    result |= _result(rounds, trickle, samples) | {"bare": report.summary(bare)}
     name = "latency_preload" if chosen.preload else "latency"
     report.publish(name, "Upload to run created", _text(result), result, write=chosen.write)
 
 
-def _prepare(aws: EmbeddedAws) -> Mapping[str, str]:
+def prepare(aws: EmbeddedAws) -> Mapping[str, str]:
+    """Make the queues; the variables that the DAG files read."""
     variables = {f"BENCHMARK_{name.upper()}": aws.notifying_bucket(name).queue_url for name in _BUCKETS}
     return variables | {"BENCHMARK_FLOOR": str(aws.folder / "floor.json")}
 
@@ -113,7 +114,8 @@ def _seconds(stage: Stage, target: str, start: Callable[[], None]) -> float:
     return stage.created_at(target)[-1] - at
 
 
-def _idle(stage: Stage, pairs: int) -> list[dict[str, float]]:
+def idle(stage: Stage, pairs: int) -> list[dict[str, float]]:
+    """Pairs of an upload and of the floor's file, each side deferred for as long as the other."""
     sides = {"ours": partial(_upload, stage, "ours"), "floor": partial(_write, stage)}
     rounds: list[dict[str, float]] = []
     for number in range(pairs):

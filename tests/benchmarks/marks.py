@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # comes with Airflow
 
-from airflow_s3events._compat import SupervisorRuns
+from airflow_s3events._compat import airflow_runs
 
 
 def note(what: str, **more: Any) -> None:
@@ -30,16 +30,17 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 def mark_creates() -> None:
     """From now on note each create call of this process, with its length."""
-    create = SupervisorRuns.create
+    kind: Any = type(airflow_runs())
+    create = kind.create
 
     @functools.wraps(create)
-    async def marked(self: SupervisorRuns, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def marked(self: Any, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
         start = time.time()
-        answer = await create(self, dag_id, run_id, conf)
+        answer: bool = await create(self, dag_id, run_id, conf)
         note("create", dag_id=dag_id, run_id=run_id, start=start, seconds=time.time() - start)
         return answer
 
-    SupervisorRuns.create = marked  # type: ignore[method-assign]
+    kind.create = marked
 
 
 def mark_method(kind: type, name: str) -> None:

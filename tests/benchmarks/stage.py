@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.demo.cluster import Cluster
+from tests.lines import STORED_AT
 from tests.system.postgres import Postgres
 
 HERE = Path(__file__).parent
@@ -40,7 +41,7 @@ class Stage:
 
     def created_at(self, dag_id: str) -> list[float]:
         """When each run of a DAG was stored, in seconds since the epoch, in order."""
-        sql = "SELECT EXTRACT(EPOCH FROM created_at) FROM dag_run WHERE dag_id = :dag ORDER BY created_at"
+        sql = f"SELECT EXTRACT(EPOCH FROM {STORED_AT}) FROM dag_run WHERE dag_id = :dag ORDER BY {STORED_AT}"  # noqa: S608
         return [float(row[0]) for row in self.rows(sql, dag=dag_id)]
 
     def run_count(self, dag_id: str) -> int:

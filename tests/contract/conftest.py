@@ -1,4 +1,7 @@
-"""One suite, three queues: in memory, and ``SqsQueue`` against two emulators."""
+"""One suite, four queues: in memory, and ``SqsQueue`` against three emulators.
+
+LocalStack judges where ``S3EVENTS_LOCALSTACK`` names a Python that has it (``docs/contributing.md``).
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,21 @@ from airflow_s3events.sqs import SqsQueue
 from airflow_s3events.testing import InMemoryQueue
 from tests.emulators import localstack_server, ministack_server, moto_server
 
-KINDS = ("memory", "moto", "ministack")
+#: A Python that has LocalStack, which judges only where there is one.
+LOCALSTACK = os.environ.get("S3EVENTS_LOCALSTACK")
+KINDS = ("memory", "moto", "ministack", *(("localstack",) if LOCALSTACK else ()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lacks(kind, reason): what an emulator of SQS does not do as AWS does")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which judge was not there."""
+    if LOCALSTACK is None:
+        terminalreporter.write_line(
+            "LocalStack did not judge: S3EVENTS_LOCALSTACK names no Python that has it"
+        )
 
 
 class MakeQueue(Protocol):
@@ -46,11 +59,9 @@ def ministack_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def localstack_url() -> Iterator[str]:
-    """``S3EVENTS_LOCALSTACK`` names a Python 3.13 with localstack-core 4.14, the last without an account."""
-    python = os.environ.get("S3EVENTS_LOCALSTACK")
-    if python is None:
+    if LOCALSTACK is None:
         pytest.skip("S3EVENTS_LOCALSTACK names no Python with localstack-core 4.14")
-    with localstack_server(python) as url:
+    with localstack_server(LOCALSTACK) as url:
         yield url
 
 
@@ -73,10 +84,10 @@ async def sqs_client(kind: str, request: pytest.FixtureRequest) -> AsyncIterator
         yield client
 
 
-def open_client(url: str) -> Any:
-    """Return a context manager that opens an aiobotocore client for SQS at ``url``."""
+def open_client(url: str, service: str = "sqs") -> Any:
+    """Return a context manager that opens an aiobotocore client for a service at ``url``."""
     return _session().create_client(
-        "sqs",
+        service,
         endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id="testing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
+from airflow_s3events.demo.aws_server import Arrivals
 from airflow_s3events.envelopes import parse_body
 
 
@@ -85,3 +87,13 @@ def test_the_redrive_policy_moves_a_message_after_its_receives(
         aws.sqs.receive_message(QueueUrl=bucket.queue_url, VisibilityTimeout=0)
     assert aws.counts(bucket.queue_url) == (0, 0)
     assert _bodies(aws, bucket.dlq_url) == ["poison"]
+
+
+async def test_a_long_poll_ends_its_nap_when_a_notification_arrives() -> None:
+    arrivals = Arrivals()
+    nap = asyncio.create_task(arrivals.nap(3600.0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not nap.done()
+    arrivals.ring()
+    await asyncio.wait_for(nap, 10.0)

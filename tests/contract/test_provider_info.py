@@ -15,6 +15,7 @@ import pytest
 
 import airflow_s3events
 from airflow_s3events.provider_info import get_provider_info
+from tests.lines import AIRFLOW
 
 PACKAGE = Path(airflow_s3events.__file__).parent
 #: Folders of the package that Airflow knows under the same name.
@@ -41,6 +42,7 @@ def test_metadata_obeys_the_schema_of_the_installed_airflow() -> None:
     jsonschema.validate(get_provider_info(), schema())
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="one dict for all lines; Airflow 2 passes over some of its keys")
 def test_metadata_has_no_key_that_airflow_does_not_know() -> None:
     assert set(get_provider_info()) <= set(schema()["properties"]) | {"versions"}
 
@@ -73,6 +75,6 @@ def test_airflow_shows_the_provider(tmp_path: Path) -> None:
     airflow = str(Path(sys.executable).with_name("airflow"))
     command = [airflow, "providers", "get", "airflow-provider-s3events", "--output", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    shown = json.loads(done.stdout[done.stdout.index("[") :])
+    shown = json.loads(done.stdout.splitlines()[-1])
     assert shown[0]["Provider"] == "airflow-provider-s3events"
     assert shown[0]["Version"] == airflow_s3events.__version__

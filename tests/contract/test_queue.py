@@ -192,6 +192,7 @@ async def test_visibility_can_be_prolonged(make_queue: MakeQueue) -> None:
 
 @pytest.mark.lacks("moto", "counts from when it was sent, and fails the whole batch")
 @pytest.mark.lacks("ministack", "has no limit in all, only one for each call")
+@pytest.mark.lacks("localstack", "has no limit in all, only one for each call")
 async def test_twelve_hours_from_the_receive_cannot_be_exceeded(make_queue: MakeQueue) -> None:
     queue = await make_queue()
     await _send(queue, "one", "two")
@@ -214,6 +215,7 @@ async def test_only_the_failed_entries_of_a_visibility_change_are_returned(make_
 
 @pytest.mark.lacks("moto", "changes it all the same")
 @pytest.mark.lacks("ministack", "changes it all the same")
+@pytest.mark.lacks("localstack", "changes it all the same")
 async def test_visibility_of_a_message_that_is_not_in_flight_cannot_be_changed(make_queue: MakeQueue) -> None:
     queue = await make_queue()
     await _send(queue, "one")

@@ -192,7 +192,7 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(f"    {name} " in out for name in COMMANDS)
+    assert all(f"    {name} " in out or f"    {name}\n" in out for name in COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["decode", "--unknown"], ["decode", "a", "b"]])

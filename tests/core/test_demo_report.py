@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_s3events.cli import main
+from airflow_s3events.demo.command import _Speech
 from airflow_s3events.demo.report import Report
 from airflow_s3events.demo.samples import files_of, samples
 from airflow_s3events.demo.upload import Upload
@@ -100,3 +104,46 @@ def test_files_are_named_by_their_path_below_the_folder(tmp_path: Path) -> None:
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="it has no files"):
         list(files_of(tmp_path, 5))
+
+
+def test_a_key_that_could_break_the_line_or_steer_the_terminal_is_not_shown_as_it_is() -> None:
+    upload = Upload(key="a\nb\x1b[31m\ud800.csv", version_id="v", at=_AT)
+    text = Report.of([upload], [], {}, repeated=0, seconds_total=1.0).text()
+    assert "a\ufffdb\ufffd[31m\ufffd.csv" in text.splitlines()[2]
+
+
+@pytest.mark.parametrize("name", [b"not\xffutf-8", "/".join(["x" * 250] * 5).encode()])
+def test_a_file_whose_path_is_no_key_is_refused_by_name(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=r"x{250}|udcff"):
+        list(files_of(tmp_path, 1))
+
+
+def test_a_file_that_cannot_be_read_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed.csv").touch()
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ConfigurationError, match=r"closed\.csv.*Permission denied"):
+        list(files_of(tmp_path, 1))
+
+
+def test_a_place_that_cannot_be_written_is_named_and_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert main(["demo"]) == 2
+    assert f"TMPDIR: {tmp_path}/missing" in capsys.readouterr().out
+
+
+def test_a_terminal_of_few_letters_costs_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = BytesIO()
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(written, encoding="ascii"))
+    _Speech(0.0, to_stderr=False).plain("日本…")
+    assert written.getvalue() == b"???\n"

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
 from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.filters import prefix
 from airflow_s3events.gates import Closed
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
@@ -105,3 +106,24 @@ def test_a_dag_missing_for_ten_minutes_costs_no_event_and_an_hour_at_most() -> N
     assert len(world.runs.stored) == 20
     assert len(world.dead_letters) == 0
     assert took < 2 * 3600
+
+
+def test_a_backlog_behind_one_full_dag_of_several_is_started_in_the_end_and_none_is_dead_lettered() -> None:
+    async def drain(world: World) -> None:
+        while True:
+            await asyncio.sleep(10)
+            world.finish(10)
+
+    async def scenario() -> World:
+        full = Route(dag_id="process", when=prefix("in/"), max_queued_runs=100)
+        world = World(Routes([full, Route(dag_id="archive")]), count=600)
+        draining = asyncio.ensure_future(drain(world))
+        while len(world.queue):
+            closed = await world.session()
+            await asyncio.sleep(closed.retry_seconds if closed else 10)
+        draining.cancel()
+        return world
+
+    world = run_in_virtual_time(scenario())
+    assert len(world.dead_letters) == 0
+    assert len(world.runs.stored) == 600

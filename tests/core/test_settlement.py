@@ -84,6 +84,10 @@ class TestReleaseDelay:
         delays = [round(release_delay_seconds(count, 100, 30.0)) for count in (1, 2, 6, 20, 99)]
         assert delays == [30, 60, 900, 900, 39_600]
 
+    def test_messages_put_off_together_are_spread_over_the_upper_half_of_the_delay(self) -> None:
+        delays = [release_delay_seconds(2, None, 30.0, share=share) for share in (0.0, 0.5, 1.0)]
+        assert delays == [30.0, 45.0, 60.0]
+
     @given(st.integers(-1, 10**9), st.none() | st.integers(1, 1000), st.floats(0, 43_200))
     def test_stays_within_what_sqs_can_hide(self, count: int, most: int | None, first: float) -> None:
         assert 0 <= release_delay_seconds(count, most, first) <= 43_200
@@ -110,3 +114,8 @@ class TestRedrivePolicy:
     def test_one_that_would_dead_letter_healthy_messages_is_refused_by_name(self, most: int) -> None:
         with pytest.raises(ConfigurationError, match=f"maxReceiveCount={most}"):
             check_redrive(self.attributes(most))
+
+    def test_each_dispatcher_on_the_queue_needs_a_receive_to_be_woken(self) -> None:
+        check_redrive(self.attributes(5), dispatchers=3)
+        with pytest.raises(ConfigurationError, match="no less than 6"):
+            check_redrive(self.attributes(5), dispatchers=4)

@@ -19,7 +19,7 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^ *```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
-COMMAND = re.compile(r"\bs3events (?P<command>[a-z]+)(?P<rest>[^\n|&;]*)")
+COMMAND = re.compile(r"\bs3events (?P<command>[a-z-]+)(?P<rest>[^\n|&;]*)")
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
 RUN_ELSEWHERE = {"python", "json", "sh"}

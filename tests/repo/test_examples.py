@@ -30,7 +30,7 @@ def test_every_dag_that_a_dispatcher_names_is_in_the_same_file(path: Path) -> No
     dags = bag_of(path).dags
     tasks = [task for dag in dags.values() for task in dag.tasks if isinstance(task, S3EventDispatchOperator)]
     named = {route.dag_id for task in tasks for route in Routes.of(task.routes).routes}
-    assert named
+    assert named or "dispatcher(" not in path.read_text()
     assert named <= set(dags)
 
 

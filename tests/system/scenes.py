@@ -23,17 +23,16 @@ import pytest
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
 from airflow_s3events.testing.bodies import object_created_body
+from tests.lines import AIRFLOW, DAG_IMPORTS
 
 T = TypeVar("T")
 
 #: Quick retries and short lingering: what is slow by default is not what these scenes are about.
 QUICK = "retry_delay=timedelta(seconds=1), retry_exponential_backoff=False, linger_seconds=1"
 
-_HEAD = """
+_HEAD = f"""{DAG_IMPORTS}
 from datetime import timedelta
 
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, task
 
 from airflow_s3events import Route, s3_event_dispatcher
 """
@@ -153,18 +152,20 @@ class Scene:
 
     def signal_task(self, signum: signal.Signals) -> int:
         """Signal the process that works for the running dispatcher task; its id."""
-        pid = self.waits_until(lambda: self._pid(self.task_in("running")["id"]), "the task's process", 30)
+        pid = self.waits_until(lambda: self._pid(self.task_in("running")), "the task's process", 30)
         os.kill(pid, signum)
         return pid
 
-    def _pid(self, task_instance_id: str) -> int:
-        """The task's own process: Airflow writes the id of the task instance into its title."""
+    def _pid(self, task: Mapping[str, Any]) -> int:
+        """The task's own process: Airflow 3 writes the id of the task instance into its title."""
+        if AIRFLOW < (3, 0):
+            return int(task["pid"] or 0)
         for pid in self.cluster.pids("scheduler"):
             try:
                 title = Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
                 continue
-            if title.startswith(f"airflow worker -- {task_instance_id}".encode()):
+            if title.startswith(f"airflow worker -- {task['id']}".encode()):
                 return pid
         return 0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from airflow_s3events.demo.cluster import Cluster
 from airflow_s3events.demo.processes import Processes, pids_marked
+from tests.lines import DAG_IMPORTS
 from tests.system.conftest import AddDags, Eventually
 
-_HELLO = """
-from airflow.sdk import DAG, task
+_HELLO = f"""{DAG_IMPORTS}
 
 with DAG(dag_id="%(name)s", schedule=None):
     @task
@@ -50,11 +50,11 @@ def test_a_killed_triggerer_is_gone_with_its_children_and_comes_back(
 
 
 def test_a_paused_api_server_does_not_answer_until_resumed(cluster: Cluster, eventually: Eventually) -> None:
-    cluster.pause("api-server")
+    cluster.pause(cluster.server)
     try:
         assert cluster.api.health() == {}
     finally:
-        cluster.resume("api-server")
+        cluster.resume(cluster.server)
     eventually(cluster.api.health)
 
 

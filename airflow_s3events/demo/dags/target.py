@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from airflow.sdk import dag, get_current_context, task
+try:
+    from airflow.sdk import dag, get_current_context, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task  # type: ignore[attr-defined, no-redef]
+    from airflow.operators.python import get_current_context  # type: ignore[import-not-found, no-redef]
 
 from airflow_s3events import events_of
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -60,9 +61,18 @@ def read_confs(database: str, dag_id: str) -> list[dict[str, Any]]:
     engine = create_engine(database)
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT conf FROM dag_run WHERE dag_id = :dag"), {"dag": dag_id})
-        found = [row[0] or {} for row in rows]
+        found = [conf_of(row[0]) for row in rows]
     engine.dispose()
-    return [json.loads(conf) if isinstance(conf, str) else conf for conf in found]
+    return found
+
+
+def conf_of(stored: Any) -> dict[str, Any]:
+    """Return the conf that a row holds: as data, as JSON, or, on Airflow 2, pickled."""
+    if isinstance(stored, str):
+        stored = json.loads(stored)
+    elif isinstance(stored, (bytes, memoryview)):
+        stored = pickle.loads(bytes(stored))  # noqa: S301 - Airflow wrote it
+    return dict(stored or {})
 
 
 def read_queue(endpoint: str, queue: str) -> dict[str, int]:

@@ -84,14 +84,17 @@ def _strike(stage: Stage, kill: Kill, moment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dispatcher_pids(stage: Stage, pid: int, *, with_worker: bool) -> list[int]:
-    """The dispatcher's task process; with the worker above it, which is to die first.
+    """The dispatcher's task process; with all of its worker above it, which is to die first.
 
     Not all workers of LocalExecutor: an idle one holds the lock of the executor's queue, and killing that one
     would block Airflow's executor for good.
     """
     if pid not in stage.cluster.pids("worker"):
         raise RuntimeError(f"process {pid} of the dispatcher is none of Airflow's workers")
-    return [_parent(pid), pid] if with_worker and _parent(pid) in stage.cluster.pids("worker") else [pid]
+    workers, chain = stage.cluster.pids("worker"), [pid]
+    while with_worker and _parent(chain[0]) in workers:
+        chain.insert(0, _parent(chain[0]))
+    return chain
 
 
 def _parent(pid: int) -> int:

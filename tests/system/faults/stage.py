@@ -15,16 +15,16 @@ from typing import Any
 
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
+from tests.lines import DAG_IMPORTS, STORED_AT
+from tests.system.faults.audit import conf_of
 from tests.system.faults.feed import Feeder
 from tests.system.postgres import Postgres
 
 DISPATCHER = "dispatcher"
 TARGET = "target"
-_DAGS = """
+_DAGS = f"""{DAG_IMPORTS}
 from datetime import timedelta
 
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG
 
 from airflow_s3events import s3_event_dispatcher
 
@@ -56,6 +56,9 @@ DEFAULT = Timeouts()
 #: For a run in continuous integration: what takes five minutes by default takes some twenty seconds.
 SHORT = Timeouts(
     airflow={
+        # The first two as Airflow 2 calls them.
+        "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "15",
+        "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "3",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
@@ -81,15 +84,15 @@ class Stage:
 
     def run_times(self) -> list[tuple[float, str]]:
         """When each run of the target was stored, in seconds since the epoch, in order; its version id."""
-        sql = """
-            SELECT EXTRACT(EPOCH FROM created_at), conf -> 's3_event' ->> 'version_id' FROM dag_run
-            WHERE dag_id = :dag ORDER BY created_at
-        """
-        return [(float(at), str(version_id)) for at, version_id in self._rows(sql, dag=TARGET)]
+        sql = f"""
+            SELECT EXTRACT(EPOCH FROM {STORED_AT}), conf FROM dag_run WHERE dag_id = :dag ORDER BY {STORED_AT}
+        """  # noqa: S608 - one of two columns
+        rows = self._rows(sql, dag=TARGET)
+        return [(float(at), str(conf_of(conf)["s3_event"]["version_id"])) for at, conf in rows]
 
     def has_run_since(self, at: float) -> bool:
         """Whether a run of the target was stored after that moment."""
-        sql = "SELECT max(EXTRACT(EPOCH FROM created_at)) FROM dag_run WHERE dag_id = :dag"
+        sql = f"SELECT max(EXTRACT(EPOCH FROM {STORED_AT})) FROM dag_run WHERE dag_id = :dag"  # noqa: S608
         latest = self._rows(sql, dag=TARGET)[0][0]
         return latest is not None and float(latest) > at
 

@@ -2,8 +2,7 @@
 
 import os
 
-from airflow.sdk import DAG
-
+from airflow_s3events._compat import DAG
 from tests.benchmarks.waking import SleepingOperator
 
 for _seconds in os.environ["BENCHMARK_SECONDS"].split(","):

@@ -7,10 +7,13 @@ them loaded.
 import os
 from datetime import datetime, timezone
 
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG
+try:
+    from airflow.providers.standard.operators.empty import EmptyOperator
+except ImportError:  # Airflow 2
+    from airflow.operators.empty import EmptyOperator  # type: ignore[import-not-found, no-redef]
 
 from airflow_s3events import S3EventDispatchOperator, s3_event_dispatcher
+from airflow_s3events._compat import DAG
 from tests.benchmarks.floor import FloorOperator
 from tests.benchmarks.marks import mark_creates, mark_method
 

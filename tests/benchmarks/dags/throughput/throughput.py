@@ -12,7 +12,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
 
 from airflow_s3events import Route, S3EventDispatchOperator
-from airflow_s3events._compat import SupervisorRuns
+from airflow_s3events._compat import airflow_runs
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.testing import object_created_body
@@ -35,7 +35,7 @@ async def _create(number: int, count: int) -> None:
     ready = [
         (run_id(event), TARGET.conf({**event.serialize(), "event_id": event_id(event)})) for event in events
     ]
-    runs = SupervisorRuns()
+    runs = airflow_runs()
     start = time.time()
     for name, conf in ready:
         await runs.create("target", name, conf)

@@ -1,8 +1,4 @@
-"""The one file that asks for Airflow's version, and the one that touches what Airflow does not promise.
-
-Everything that differs between Airflow's lines is answered here, so that the rest of the package reads as if
-there were only one Airflow.
-"""
+"""DAG runs as a task of Airflow 3 can create and read them: over its own channel to its supervisor."""
 
 from __future__ import annotations
 
@@ -10,25 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.configuration import conf
-from airflow.sdk import DAG, BaseOperator, Context
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
+from airflow_s3events._compat.run_ids import check_run_id
 from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
 from airflow_s3events.settlement import RunState
 
 if TYPE_CHECKING:
     from airflow.sdk.exceptions import AirflowRuntimeError
-
-__all__ = [
-    "DAG",
-    "BaseOperator",
-    "BaseTrigger",
-    "Context",
-    "SupervisorRuns",
-    "TriggerEvent",
-    "earliest_resume_seconds",
-]
 
 #: Answers of the API server that are about the one request; every other error is about the server.
 _REFUSALS = frozenset({400, 404, 409, 422})
@@ -38,26 +21,19 @@ _UNSENDABLE = (NotImplementedError, OverflowError, RecursionError, TypeError, Va
 _DAG_REFUSALS = frozenset({"not_found", "import_errors", "denied_run_type"})
 
 
-def earliest_resume_seconds() -> float:
-    """Return for how many seconds after its deferral a task had better not be woken.
-
-    The supervisor of the process that deferred may take ``[workers] min_heartbeat_interval`` to notice its
-    end (it sleeps that long when it sees the sockets close before the process is gone). When the task has
-    been queued again before the executor reports that end, the scheduler takes the report for a failure of
-    the new start (https://github.com/apache/airflow/issues/71580,
-    https://github.com/apache/airflow/issues/72716). On 3.3.2 all of eight tasks that deferred in a loop
-    failed with triggers firing after 0 to 3 s, one of two after 5 s, none of six after 6 to 8 s. The seconds
-    on top are for the scheduler's own loop.
-    """
-    return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + 3.0
-
-
 class SupervisorRuns:
-    """DAG runs as a task of Airflow 3 can create and read them: over its own channel to its supervisor.
+    """DAG runs of Airflow 3, over the channel that ``TriggerDagRunOperator`` uses.
 
-    That channel is what ``TriggerDagRunOperator`` uses, but it is not a public API; a contract test runs
-    these calls on every line. Only the members that all lines know are sent. A create costs 15 to 130 ms.
+    It is not a public API; a contract test runs these calls on every line. Only the members that all lines
+    know are sent. A create costs 15 to 130 ms.
+
+    Args:
+        server_errors_park: Take a server error about one run for a fault of its DAG: each costs some 15 s of
+            the client's own retries, in which this task does nothing else.
     """
+
+    def __init__(self, *, server_errors_park: bool) -> None:
+        self._refusal = RouteError if server_errors_park else RunRefusedError
 
     async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
         """Create a run; return False when the name is taken.
@@ -71,6 +47,7 @@ class SupervisorRuns:
         """
         from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
+        check_run_id(dag_id, run_id)
         request = TriggerDagRun(
             dag_id=dag_id, run_id=run_id, conf=conf, logical_date=None, reset_dag_run=False
         )
@@ -82,7 +59,7 @@ class SupervisorRuns:
             # Some refusals (a conf that the DAG's params reject) also come as a server error. A server that
             # answers the next question about the same DAG is not away: it is this run that it cannot make.
             await self.count_queued(dag_id)
-            raise RunRefusedError(f"Airflow cannot create a run of DAG {dag_id!r}: {error}") from error
+            raise self._refusal(f"Airflow cannot create a run of DAG {dag_id!r}: {error}") from error
 
     async def state(self, dag_id: str, run_id: str) -> RunState:
         """Return the state of one run; ``RunState.NONE`` when there is none of that id."""
@@ -105,12 +82,17 @@ class SupervisorRuns:
     async def is_paused(self, dag_id: str) -> bool:
         """Return whether the DAG is paused.
 
+        False before Airflow 3.2, where a task cannot know: runs of a paused DAG are created and wait in
+        Airflow, as many as may be queued.
+
         Raises:
             RouteError: There is no such DAG.
         """
-        from airflow.sdk.execution_time.comms import GetDag
+        from airflow.sdk.execution_time import comms
 
-        return bool((await self._ask(dag_id, GetDag(dag_id=dag_id))).is_paused)
+        if not hasattr(comms, "GetDag"):
+            return False
+        return bool((await self._ask(dag_id, comms.GetDag(dag_id=dag_id))).is_paused)
 
     async def _count(self, dag_id: str, **which: Any) -> int:
         from airflow.sdk.execution_time.comms import GetDRCount

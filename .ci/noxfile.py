@@ -1,0 +1,65 @@
+"""The suite on every line of Airflow, each in an environment of its own.
+
+    .venv/bin/pip install -c .ci/constraints/airflow-3.3.2.txt nox uv
+    .venv/bin/nox -f .ci/noxfile.py -l                      # what there is
+    .venv/bin/nox -f .ci/noxfile.py                         # core, contract and adapter tests on every line
+    .venv/bin/nox -f .ci/noxfile.py -s "system(line='airflow-2.11.2')"
+    .venv/bin/nox -f .ci/noxfile.py -s demo                 # objects in, runs out, on every line
+    .venv/bin/nox -f .ci/noxfile.py -s mwaa                 # the bundle for MWAA, on each of its images
+
+Each uses the Python that nox runs on. The pins are for Python 3.10 to 3.12, those of Amazon MWAA for the one
+of its image.
+"""
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["tests"]
+
+ROOT = Path(__file__).parent.parent
+LINES = sorted(path.stem for path in (ROOT / ".ci" / "constraints").glob("*.txt"))
+#: Object in, run out; kills of the task; and what a target may do meanwhile.
+SYSTEM = ("test_object_in_run_out.py", "test_dispatcher.py", "test_recovery.py", "test_faults.py")
+
+
+def install(session: nox.Session, line: str) -> None:
+    """Install the package with what its tests need, in the versions of one line."""
+    session.chdir(ROOT)
+    session.install("-c", f".ci/constraints/{line}.txt", "-e", ".[suite]")
+    # With it, Airflow would compile itself anew in every process.
+    session.env["PYTHONDONTWRITEBYTECODE"] = None
+
+
+@nox.session
+@nox.parametrize("line", LINES)
+def tests(session: nox.Session, line: str) -> None:
+    """Core, contract and adapter tests, or those that are named behind ``--``."""
+    install(session, line)
+    session.run("pytest", "-q", *(session.posargs or ("tests/core", "tests/contract", "tests/adapters")))
+
+
+@nox.session
+@nox.parametrize("line", LINES)
+def system(session: nox.Session, line: str) -> None:
+    """A whole Airflow of the line, from object to run and through kills."""
+    install(session, line)
+    session.run("pytest", "-q", *(session.posargs or (f"tests/system/{name}" for name in SYSTEM)))
+
+
+@nox.session
+@nox.parametrize("line", LINES)
+def demo(session: nox.Session, line: str) -> None:
+    """The same DAG files on every line: ten objects, ten runs that succeed."""
+    install(session, line)
+    session.run("s3events", "demo", "--objects", "10")
+
+
+@nox.session
+def mwaa(session: nox.Session) -> None:
+    """The bundle for Amazon MWAA, installed offline into what each of its images holds, and read there."""
+    install(session, "airflow-3.3.2")
+    session.install("-c", ".ci/constraints/airflow-3.3.2.txt", "hatchling", "uv")
+    session.run("python", "-m", "tests.benchmarks.mwaa_install", *session.posargs)

@@ -1,0 +1,80 @@
+"""What botocore raises, as errors that say whether waiting helps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from airflow_s3events.exceptions import ConfigurationError, OutageError
+
+#: Codes that waiting cures although they are no server errors.
+_OUTAGES = {
+    "ExpiredToken",  # the credentials are refreshed before the next try
+    "ExpiredTokenException",
+    "KmsThrottled",
+    "OperationAborted",  # another change of the same bucket is under way
+    "OverLimit",  # too much in flight: settling makes room
+    "RequestExpired",
+    "RequestThrottled",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+_SERVER_ERROR = 500
+
+
+@asynccontextmanager
+async def translated(what: str, settings: Mapping[str, str], *, otherwise: str) -> AsyncIterator[None]:
+    """``translating`` for ``async with``."""
+    with translating(what, settings, otherwise=otherwise):
+        yield
+
+
+@contextmanager
+def translating(what: str, settings: Mapping[str, str], *, otherwise: str) -> Iterator[None]:
+    """Turn what botocore raises into ``OutageError`` (waiting helps) or ``ConfigurationError``.
+
+    Args:
+        what: The call and what it is about; the error begins with it.
+        settings: AWS's error code to the setting that cures it.
+        otherwise: What to say of a code that is in neither table and no server error (5xx).
+    """
+    from botocore import exceptions
+
+    try:
+        yield
+    except exceptions.ClientError as error:
+        raise _translate(error, what, settings, otherwise) from error
+    except (
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.NoRegionError,
+        exceptions.ProfileNotFound,
+    ) as error:
+        raise ConfigurationError(f"{what}: aws_conn_id or region_name: {error}") from error
+    except exceptions.ParamValidationError as error:
+        # The text of this one quotes what was sent.
+        raise ConfigurationError(f"{what}: a parameter has a value that AWS does not take") from error
+    except (exceptions.BotoCoreError, OSError, asyncio.TimeoutError) as error:
+        raise OutageError(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _translate(
+    error: Any, what: str, settings: Mapping[str, str], otherwise: str
+) -> ConfigurationError | OutageError:
+    details = error.response.get("Error", {})
+    # S3 names what it refuses beside the text: a destination's ARN, and what is wrong with it.
+    named = [str(details[name]) for name in sorted(details) if name.startswith("Argument")]
+    code, text = str(details.get("Code", "")), ": ".join([str(details.get("Message", "")), *named])
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    name = code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
+    if name in _OUTAGES or status >= _SERVER_ERROR:
+        return OutageError(f"{what}: {code}: {text}")
+    if name == "ReceiptHandleIsInvalid":
+        text = "(the text of this error quotes the handle)"
+    setting = settings.get(code) or settings.get(name) or otherwise
+    return ConfigurationError(f"{what}: {setting} ({code}: {text})")

@@ -1,0 +1,42 @@
+"""What differs between Airflow's lines for tests and benchmarks that run on each of them."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+#: Major and minor version of the Airflow that is installed.
+AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+
+if TYPE_CHECKING or AIRFLOW >= (3, 2):
+    from airflow.sdk.exceptions import TaskDeferred
+else:
+    from airflow.exceptions import TaskDeferred
+
+__all__ = ["AIRFLOW", "DAG_IMPORTS", "STORED_AT", "TaskDeferred", "serialized"]
+
+#: Head of a DAG file that every line can parse.
+DAG_IMPORTS = """
+try:
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.sdk import DAG, get_current_context, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import task
+    from airflow.models import DAG
+    from airflow.operators.empty import EmptyOperator
+    from airflow.operators.python import get_current_context
+"""
+
+#: Column of ``dag_run`` that says when a run was stored: it is queued as it is.
+STORED_AT = "created_at" if AIRFLOW >= (3, 2) else "queued_at"
+
+
+def serialized(dag: Any) -> Any:
+    """Return the DAG as Airflow's scheduler has it: written to data, and read again."""
+    import json
+
+    from airflow.serialization import serialized_objects
+
+    name = "DagSerialization" if hasattr(serialized_objects, "DagSerialization") else "SerializedDAG"
+    serialization: Any = getattr(serialized_objects, name)
+    return serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag))))
