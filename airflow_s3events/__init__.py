@@ -19,7 +19,11 @@ _PUBLIC = {
     "Routes": "airflow_s3events.routing",
     "S3CheckNotificationOperator": "airflow_s3events.operators.notification_setup",
     "S3ConfigureNotificationOperator": "airflow_s3events.operators.notification_setup",
+    "S3DeadLetterSensor": "airflow_s3events.sensors.dead_letters",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
+    "S3EventFailureNotifier": "airflow_s3events.notifications.failed_runs",
+    "S3EventRedriveOperator": "airflow_s3events.operators.redrive",
+    "S3EventRetryFailedRunsOperator": "airflow_s3events.operators.failed_runs",
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
@@ -38,14 +42,18 @@ if TYPE_CHECKING:
         QueueDestination,
         TopicDestination,
     )
+    from airflow_s3events.notifications.failed_runs import S3EventFailureNotifier
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.operators.failed_runs import S3EventRetryFailedRunsOperator
     from airflow_s3events.operators.notification_setup import (
         S3CheckNotificationOperator,
         S3ConfigureNotificationOperator,
         S3RemoveNotificationOperator,
     )
+    from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.sensors.arrivals import S3EventSensor
+    from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
     from airflow_s3events.triggers.s3_event import S3EventTrigger
 
 __all__ = [
@@ -57,7 +65,11 @@ __all__ = [
     "Routes",
     "S3CheckNotificationOperator",
     "S3ConfigureNotificationOperator",
+    "S3DeadLetterSensor",
     "S3EventDispatchOperator",
+    "S3EventFailureNotifier",
+    "S3EventRedriveOperator",
+    "S3EventRetryFailedRunsOperator",
     "S3EventSensor",
     "S3EventTrigger",
     "S3RemoveNotificationOperator",

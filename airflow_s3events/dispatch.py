@@ -10,29 +10,25 @@ killed:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 from zlib import crc32
 
+from airflow_s3events.dead_letters import DAG_ATTRIBUTE
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ChannelError, ConfigurationError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
-from airflow_s3events.identity import event_id, run_id
+from airflow_s3events.holding import Holder, Waiting
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Route, Routes
-from airflow_s3events.settlement import (
-    RUN_STORED,
-    Disposition,
-    RunState,
-    Start,
-    combine,
-    release_delay_seconds,
-)
+from airflow_s3events.settlement import Disposition, RunState, combine, release_delay_seconds
+from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +40,6 @@ _COUNT_CHUNK = 25
 _NO_DEAD_LETTERS_SECONDS = 60.0
 
 
-class Runs(TargetState, Protocol):
-    """What dispatch asks of Airflow. All raise OutageError when Airflow does not answer."""
-
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
-        """Create a run; False when the name is taken; RouteError when the DAG refuses it."""
-        ...
-
-    async def state(self, dag_id: str, run_id: str) -> RunState:
-        """State of one run; ``NONE`` when there is none of that id."""
-        ...
-
-    async def count_stored(self, dag_id: str, run_ids: Sequence[str]) -> int:
-        """How many of these run ids Airflow has."""
-        ...
-
-
 class Inbox(Protocol):
     """What dispatch asks of a consumer."""
 
@@ -67,6 +47,10 @@ class Inbox(Protocol):
 
     def batches(self) -> AsyncIterator[list[Message]]:
         """Messages as they come, until there are no more or it is time to end."""
+        ...
+
+    def holds(self, message: Message) -> bool:
+        """Whether the message is still in flight for us."""
         ...
 
     def acknowledge(self, message: Message) -> None:
@@ -78,8 +62,8 @@ class Inbox(Protocol):
     def lapse(self, message: Message, *, reason: str) -> None:
         """Leave it to its visibility timeout."""
 
-    async def dead_letter(self, message: Message, reason: str) -> None:
-        """Send a copy with the reason to the dead letter queue, then delete it."""
+    async def dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
+        """Send a copy with the reason and ``about`` to the dead letter queue, then delete it."""
 
     async def wait_out(self, outage: OutageError) -> None:
         """Stop receiving, keep what is held in flight, and return when it is time to try again."""
@@ -114,18 +98,6 @@ class DispatchSettings:
     has_dead_letters: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of one event for one route, and what that asks of its message."""
-
-    what: str
-    disposition: Disposition = Disposition.ACKNOWLEDGE
-    reason: str = ""
-    retry_seconds: float = 0.0
-    #: DAG id and run id of a run just created, to be read back before the message is deleted.
-    created: tuple[str, str] | None = None
-
-
 def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
     """Return the door of each DAG that has a route, nothing asked of Airflow yet."""
     return {
@@ -155,12 +127,41 @@ class Dispatcher:
     now: Callable[[], float]
     clock: Callable[[], float]
     gates: dict[str, Gate] = field(default_factory=dict)
-    #: Events by outcome: started, duplicate, restarted, unmatched, ignored, malformed, put_off, gave_up,
-    #: not_stored.
+    #: Makes the runs.
+    starter: Starter = field(init=False)
+    #: Waits for the end of runs; None where messages are deleted when their runs are stored.
+    holder: Holder | None = field(default=None, init=False)
+    #: Events by outcome: started, duplicate, joined, restarted, unmatched, ignored, malformed, put_off,
+    #: gave_up, not_stored.
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
+        self.starter = StoredStarter(self.runs)
+
+    def hold_runs(self, on_redelivery: Literal["clear", "new_run"], retry_delay_seconds: float) -> None:
+        """Have messages held until their runs have succeeded, and failed runs started again.
+
+        While the inbox holds all it may, ``run`` goes on and waits for room: what it would give back then
+        could not be told from what still waits for its run.
+
+        Args:
+            on_redelivery: As for ``SucceededStarter``.
+            retry_delay_seconds: As for ``Holder``.
+        """
+        limit = self.settings.max_receive_count
+        self.starter = SucceededStarter(
+            runs=self.runs,
+            on_redelivery=on_redelivery,
+            max_receive_count=limit,
+            holds=self.inbox.holds,
+        )
+        self.holder = Holder(
+            inbox=self.inbox,
+            runs=self.runs,
+            max_receive_count=limit,
+            retry_delay_seconds=retry_delay_seconds,
+        )
 
     async def waiting(self) -> Closed | None:
         """Return why nothing can be started now (every DAG is paused or full), or None: ask before receiving.
@@ -172,7 +173,7 @@ class Dispatcher:
             OutageError: Airflow did not answer.
         """
         closed = await all_waiting(self.gates.values())
-        self.inbox.limit(sum(gate.room for gate in self.gates.values()))
+        self.inbox.limit(self._held_count() + sum(gate.room for gate in self.gates.values()))
         return closed
 
     async def run(self) -> Closed | None:
@@ -181,12 +182,20 @@ class Dispatcher:
         Raises:
             OutageError: The inbox is stopping while Airflow is away.
         """
-        async for batch in self.inbox.batches():
-            await self.dispatch(batch)
-            closed = await self._patiently(self.waiting)
-            if closed is not None:
-                return closed
+        watch = None if self.holder is None else asyncio.ensure_future(self.holder.watch())
+        try:
+            async for batch in self.inbox.batches():
+                await self.dispatch(batch)
+                closed = await self._patiently(self.waiting)
+                if closed is not None:
+                    return closed
+        finally:
+            if watch is not None:
+                watch.cancel()
         return None
+
+    def _held_count(self) -> int:
+        return 0 if self.holder is None else len(self.holder)
 
     async def dispatch(self, batch: Sequence[Message]) -> None:
         """Start every run that ``batch`` asks for, read the runs back, then settle the messages.
@@ -194,7 +203,7 @@ class Dispatcher:
         Raises:
             OutageError: The inbox is stopping while Airflow is away.
         """
-        results: list[tuple[Message, list[_Outcome]]] = []
+        results: list[tuple[Message, list[Outcome]]] = []
         for message in batch:
             if self.inbox.stopping:
                 break
@@ -203,13 +212,13 @@ class Dispatcher:
         for message, outcomes in results:
             await self._settle(message, [_stored(outcome, missing) for outcome in outcomes])
 
-    async def _outcomes(self, message: Message) -> list[_Outcome]:
+    async def _outcomes(self, message: Message) -> list[Outcome]:
         try:
             return await self._start_all(message)
         except (ChannelError, OutageError):
             raise
         except BodyError as error:
-            return [_Outcome("malformed", Disposition.DEAD_LETTER, str(error))]
+            return [Outcome("malformed", Disposition.DEAD_LETTER, str(error))]
         except Exception as error:
             # A fault of ours that one message brings out must not stop the queue: the task would fail, be
             # retried, receive the message and fail again. It is put off, and dead-lettered in the end, like a
@@ -218,63 +227,42 @@ class Dispatcher:
             closed = Closed(f"unexpected {type(error).__name__}: {error}", 60.0, refused=True)
             return [self._put_off(closed, message)]
 
-    async def _start_all(self, message: Message) -> list[_Outcome]:
-        parsed = parse_body(message.body, message_id=message.message_id)
+    async def _start_all(self, message: Message) -> list[Outcome]:
+        parsed = parse_body(message.body, message_id=message.delivery_id)
         outcomes = [
-            _Outcome("malformed", Disposition.DEAD_LETTER, f"record {bad.index}: {bad.reason}")
+            Outcome("malformed", Disposition.DEAD_LETTER, f"record {bad.index}: {bad.reason}")
             for bad in parsed.bad
         ]
         for event in parsed.events:
             outcomes.extend(await self._event(event, message))
         return outcomes
 
-    async def _event(self, event: ObjectEvent, message: Message) -> list[_Outcome]:
+    async def _event(self, event: ObjectEvent, message: Message) -> list[Outcome]:
         before = self.settings.ignore_before
         if before is not None and event.event_time is not None and event.event_time < before:
-            return [_Outcome("ignored")]
+            return [Outcome("ignored")]
         match = self.routes.match(event)
-        outcomes = [
-            self._put_off(self.gates[failure.route.dag_id].refuse(failure.error), message)
-            for failure in match.errors
-        ]
+        outcomes = [self._refused(failure.route, failure.error, message) for failure in match.errors]
         outcomes += [await self._start(route, event, message) for route in match.routes]
         return outcomes or [_UNMATCHED[self.routes.unmatched]]
 
-    async def _start(self, route: Route, event: ObjectEvent, message: Message) -> _Outcome:
+    async def _start(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
         gate = self.gates[route.dag_id]
         closed = await self._patiently(gate.check)
         if closed is not None:
-            return self._put_off(closed, message)
+            return self._put_off(closed, message, route)
         try:
-            outcome = await self._patiently(lambda: self._ensure_run(route, event, message.attempt))
+            outcome = await self._patiently(lambda: self.starter.ensure_run(route, event, message))
         except RouteError as error:
-            return self._put_off(gate.refuse(error), message)
+            return self._refused(route, error, message)
+        if outcome.disposition is Disposition.RELEASE:
+            return self._put_off(Closed(outcome.reason, outcome.retry_seconds), message, route)
         if outcome.created:
             gate.started()
         return outcome
 
-    async def _ensure_run(self, route: Route, event: ObjectEvent, attempt: int) -> _Outcome:
-        start = await self._decide(route, event, attempt)
-        if start is Start.NOTHING:
-            return _Outcome("duplicate")
-        name = _run_id(route, event, attempt if start is Start.AGAIN else 0)
-        data = {**event.serialize(), "event_id": event_id(event)}
-        if await self.runs.create(route.dag_id, name, route.conf(data)):
-            what = "started" if start is Start.CREATE else "restarted"
-            return _Outcome(what, created=(route.dag_id, name))
-        if await self.runs.state(route.dag_id, name) is RunState.NONE:
-            raise RouteError(f"another run of DAG {route.dag_id!r} holds a unique key of run {name!r}")
-        return _Outcome("duplicate")
-
-    async def _decide(self, route: Route, event: ObjectEvent, attempt: int) -> Start:
-        """Look the event's latest run up where the message carries an attempt; else creating tells."""
-        if not attempt:
-            return Start.CREATE
-        for earlier in dict.fromkeys((attempt - 1, 0)):
-            state = await self.runs.state(route.dag_id, _run_id(route, event, earlier))
-            if state is not RunState.NONE:
-                return RUN_STORED[state, True]
-        return Start.CREATE
+    def _refused(self, route: Route, error: RouteError, message: Message) -> Outcome:
+        return self._put_off(self.gates[route.dag_id].refuse(error), message, route)
 
     async def _missing(self, created: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Read the runs just created back; return those that Airflow does not have."""
@@ -301,25 +289,30 @@ class Dispatcher:
     async def _state(self, dag_id: str, name: str) -> RunState:
         return await self._patiently(lambda: self.runs.state(dag_id, name))
 
-    async def _settle(self, message: Message, outcomes: Sequence[_Outcome]) -> None:
+    async def _settle(self, message: Message, outcomes: Sequence[Outcome]) -> None:
         self.counts.update(outcome.what for outcome in outcomes)
         fate = combine(outcome.disposition for outcome in outcomes)
         reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
         if fate is Disposition.ACKNOWLEDGE:
             self.inbox.acknowledge(message)
         elif fate is Disposition.DEAD_LETTER:
-            await self._dead_letter(message, reason)
+            about = {name: text for outcome in outcomes for name, text in outcome.about.items()}
+            await self._dead_letter(message, reason, about)
+        elif fate is Disposition.HOLD and self.holder is not None:
+            runs = tuple(outcome.run for outcome in outcomes if outcome.disposition is fate and outcome.run)
+            bad = "; ".join(o.reason for o in outcomes if o.disposition is Disposition.DEAD_LETTER)
+            self.holder.hold(Waiting(message, runs, bad))
         elif fate is Disposition.RELEASE:
             delay = max(outcome.retry_seconds for outcome in outcomes)
             self.inbox.release(message, delay_seconds=delay, reason=reason)
         else:
             self.inbox.lapse(message, reason=reason)
 
-    async def _dead_letter(self, message: Message, reason: str) -> None:
+    async def _dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
         why = "there is no dead letter queue"
         if self.settings.has_dead_letters:
             try:
-                await self.inbox.dead_letter(message, reason)
+                await self.inbox.dead_letter(message, reason, about)
             except ConfigurationError as error:
                 # One message that cannot be put away must not keep all others waiting.
                 log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
@@ -329,17 +322,18 @@ class Dispatcher:
         delay = _delay(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
         self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}")
 
-    def _put_off(self, closed: Closed, message: Message) -> _Outcome:
+    def _put_off(self, closed: Closed, message: Message, route: Route | None = None) -> Outcome:
         settings = self.settings
+        about = {} if route is None else {DAG_ATTRIBUTE: route.dag_id}
         limit = settings.max_receive_count
         if limit is not None and message.receive_count >= limit:
             reason = f"{closed.reason}; received {message.receive_count} times (maxReceiveCount={limit})"
-            return _Outcome("gave_up", Disposition.DEAD_LETTER, reason)
+            return Outcome("gave_up", Disposition.DEAD_LETTER, reason, about=about)
         old = message.sent_at is not None and self.now() - message.sent_at >= settings.give_up_seconds
         if closed.refused and old and message.receive_count >= settings.give_up_receives:
-            return _Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason)
+            return Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason, about=about)
         delay = _delay(message, settings, closed.retry_seconds)
-        return _Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
+        return Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Return what ``call`` returns, however long Airflow is away, unless the inbox is stopping."""
@@ -357,9 +351,9 @@ class Dispatcher:
 
 
 _UNMATCHED = {
-    "discard": _Outcome("unmatched"),
-    "dead-letter": _Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),
-    "leave": _Outcome("unmatched", Disposition.LAPSE, "no route takes this event"),
+    "discard": Outcome("unmatched"),
+    "dead-letter": Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),
+    "leave": Outcome("unmatched", Disposition.LAPSE, "no route takes this event"),
 }
 
 
@@ -371,11 +365,7 @@ def _delay(message: Message, settings: DispatchSettings, first_seconds: float) -
     )
 
 
-def _run_id(route: Route, event: ObjectEvent, attempt: int) -> str:
-    return run_id(event, readable=route.run_id == "readable", attempt=attempt)
-
-
-def _stored(outcome: _Outcome, missing: set[tuple[str, str]]) -> _Outcome:
+def _stored(outcome: Outcome, missing: set[tuple[str, str]]) -> Outcome:
     if outcome.created in missing:
-        return _Outcome("not_stored", Disposition.RELEASE, "Airflow took the run but does not have it", 30.0)
+        return Outcome("not_stored", Disposition.RELEASE, "Airflow took the run but does not have it", 30.0)
     return outcome

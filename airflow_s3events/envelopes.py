@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
-from airflow_s3events.events import ObjectEvent
+from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
 from airflow_s3events.exceptions import BodyError
 from airflow_s3events.records import read_eventbridge, read_record
 
@@ -103,6 +103,10 @@ def _read(document: Any, message_id: str, outside: str) -> Parsed:
         return Parsed((event,), (), "events", event.envelope)
     if document.get("Event") == "s3:TestEvent":
         return Parsed((), (), "test", f"{outside}test-event")
+    if EVENT_MEMBER in document:
+        # Ours: what a run's conf holds, sent once more. It keeps every member that it is named by.
+        event = ObjectEvent.deserialize(document[EVENT_MEMBER])
+        return Parsed((event,), (), "events", event.envelope)
     return _read_inside(document, message_id, outside)
 
 

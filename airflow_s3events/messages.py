@@ -9,6 +9,9 @@ from types import MappingProxyType
 #: Message attribute that a notifier, a replay or a park sets: the attempt number of the event, from 1.
 ATTEMPT_ATTRIBUTE = "s3events.attempt"
 
+#: Message attribute of a copy: SQS's id of the message that first brought the event.
+ORIGIN_ATTRIBUTE = "s3events.message_id"
+
 #: Of the largest attempt number that a run id takes.
 _ATTEMPT_DIGITS = 9
 
@@ -34,6 +37,14 @@ class Message:
     attributes: Mapping[str, str] = field(default_factory=lambda: _NO_ATTRIBUTES)
     #: ``AWSTraceHeader``: the X-Ray header of whoever sent it.
     trace_header: str | None = None
+
+    @property
+    def delivery_id(self) -> str:
+        """SQS's id of the first message of this body, which a copy (a dead letter, a replay) still carries.
+
+        An event that S3 gave neither sequencer nor request id is named by it.
+        """
+        return self.attributes.get(ORIGIN_ATTRIBUTE) or self.message_id
 
     @property
     def attempt(self) -> int:

@@ -47,23 +47,53 @@ class Start(str, Enum):
     AGAIN = "again"
     #: It is there: nothing to do.
     NOTHING = "nothing"
+    #: A repeat is wanted of a run that still works: look again later, when it has ended.
+    WAIT = "wait"
 
 
 #: (state of the run of this run id, does the message carry an attempt) to what is done about the run with
-#: ``acknowledge="run_stored"``. The message is acknowledged in every row: each leaves the run stored.
+#: ``acknowledge="run_stored"``. The message is acknowledged in every row but ``WAIT``: each leaves the run
+#: stored.
 RUN_STORED: Mapping[tuple[RunState, bool], Start] = MappingProxyType(
     {
         (RunState.NONE, False): Start.CREATE,
         (RunState.NONE, True): Start.CREATE,
         (RunState.QUEUED, False): Start.NOTHING,
-        (RunState.QUEUED, True): Start.NOTHING,
+        # A notifier of a task speaks before its run has failed: acknowledged now, its message would be lost.
+        (RunState.QUEUED, True): Start.WAIT,
         (RunState.RUNNING, False): Start.NOTHING,
-        (RunState.RUNNING, True): Start.NOTHING,
+        (RunState.RUNNING, True): Start.WAIT,
         (RunState.SUCCESS, False): Start.NOTHING,
         (RunState.SUCCESS, True): Start.NOTHING,
         # A late duplicate must not restart a failed run; a replay must, once for each attempt number.
         (RunState.FAILED, False): Start.NOTHING,
         (RunState.FAILED, True): Start.AGAIN,
+    }
+)
+
+
+#: The same with ``acknowledge="run_succeeded"``, and what becomes of the message meanwhile. A plain delivery
+#: and one that carries an attempt are alike: a failed run is started again, since its message is here.
+RUN_SUCCEEDED: Mapping[RunState, tuple[Start, Disposition]] = MappingProxyType(
+    {
+        RunState.NONE: (Start.CREATE, Disposition.HOLD),
+        RunState.QUEUED: (Start.NOTHING, Disposition.HOLD),
+        RunState.RUNNING: (Start.NOTHING, Disposition.HOLD),
+        RunState.SUCCESS: (Start.NOTHING, Disposition.ACKNOWLEDGE),
+        RunState.FAILED: (Start.AGAIN, Disposition.HOLD),
+    }
+)
+
+#: What becomes of a message that is held, by the state of a run it waits for; the highest decides.
+RUN_ENDED: Mapping[RunState, Disposition] = MappingProxyType(
+    {
+        RunState.QUEUED: Disposition.HOLD,
+        RunState.RUNNING: Disposition.HOLD,
+        RunState.SUCCESS: Disposition.ACKNOWLEDGE,
+        # Somebody deleted the run: the message comes again and starts it anew.
+        RunState.NONE: Disposition.RELEASE,
+        # Start again after a while, or give up: ``after_failure``.
+        RunState.FAILED: Disposition.RELEASE,
     }
 )
 
@@ -98,6 +128,65 @@ def check_redrive(attributes: QueueAttributes, *, dispatchers: int = 1) -> None:
             f" than {least}, because waking each of {dispatchers} dispatchers and reading the message are"
             f" {dispatchers + 1} receives"
         )
+
+
+#: One try of a run costs its message so many receives: the trigger finds it, the task starts the run, and the
+#: trigger takes it over when the task defers.
+_RECEIVES_OF_A_TRY = 3
+#: Least tries that a redrive policy must leave room for.
+_LEAST_TRIES = 3
+#: Stands in for a redrive policy's limit where the queue has none.
+_RECEIVES_WITHOUT_POLICY = 20
+#: SQS hides a message for so long at most, counted from its receive; a longer run costs one receive more.
+_LONGEST_HOLD_SECONDS = 43_200
+
+
+def check_hold(attributes: QueueAttributes, *, has_dead_letters: bool, expected_hold_seconds: float) -> None:
+    """Refuse a queue that cannot hold messages until their runs have succeeded.
+
+    Raises:
+        ConfigurationError: No dead letter queue, a retention shorter than twice ``expected_hold_seconds``, or
+            a ``maxReceiveCount`` that leaves no room for three tries.
+    """
+    if not has_dead_letters:
+        raise ConfigurationError(
+            f"acknowledge='run_succeeded': {attributes.arn} has no dead letter queue, so an event whose run"
+            " always fails would be lost when its retention ends; give the queue a redrive policy, or set"
+            " dead_letter_queue"
+        )
+    if attributes.retention_seconds < 2 * expected_hold_seconds:
+        raise ConfigurationError(
+            f"MessageRetentionPeriod={attributes.retention_seconds} of {attributes.arn}: set it to"
+            f" {int(2 * expected_hold_seconds)} or more, twice expected_hold_seconds"
+        )
+    least = _LEAST_TRIES * _RECEIVES_OF_A_TRY + int(expected_hold_seconds // _LONGEST_HOLD_SECONDS)
+    limit = attributes.max_receive_count
+    if limit is not None and limit < least:
+        raise ConfigurationError(
+            f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less"
+            f" than {least}, because each try of a run costs its message {_RECEIVES_OF_A_TRY} receives"
+        )
+
+
+def after_failure(
+    receive_count: int, max_receive_count: int | None, first_delay_seconds: float
+) -> float | None:
+    """Return for how long to hide a message whose run has failed; None: give up, too few receives are left.
+
+    Doubles with each try from ``first_delay_seconds`` to 15 minutes.
+    """
+    limit = _RECEIVES_WITHOUT_POLICY if max_receive_count is None else max_receive_count
+    if receive_count + _RECEIVES_OF_A_TRY > limit:
+        return None
+    tries = max(0, receive_count - 1) // _RECEIVES_OF_A_TRY
+    delay: float = min(first_delay_seconds * 2.0 ** min(tries, 20), _LONGEST_DELAY_SECONDS)
+    return delay
+
+
+def may_start_again(receive_count: int, max_receive_count: int | None) -> bool:
+    """Return whether a message that was just received leaves a receive for the trigger that takes it over."""
+    limit = _RECEIVES_WITHOUT_POLICY if max_receive_count is None else max_receive_count
+    return receive_count < limit
 
 
 #: Seconds: the longest delay where the receives that are left set no other.

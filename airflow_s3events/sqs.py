@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_s3events.arns import Arn, check_account, check_region, is_arn, partition_of
@@ -113,6 +114,30 @@ async def queue_url(client: Any, queue: str) -> str:
     return str(answer["QueueUrl"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveProgress:
+    """How far a move task of SQS has come.
+
+    Attributes:
+        status: ``RUNNING``, ``COMPLETED``, ``CANCELLING``, ``CANCELLED`` or ``FAILED``.
+        moved: Messages moved so far; approximate, as SQS gives it.
+        to_move: Messages that were there at its start; None where SQS does not say.
+        failure: Why it failed, or an empty text.
+        handle: What cancels it; SQS names it only while it runs.
+    """
+
+    status: str
+    moved: int = 0
+    to_move: int | None = None
+    failure: str = ""
+    handle: str | None = field(default=None, repr=False)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it moves nothing more."""
+        return self.status not in ("RUNNING", "CANCELLING")
+
+
 class SqsQueue:
     """One queue over an aiobotocore client; the calls that a consumer needs.
 
@@ -183,6 +208,49 @@ class SqsQueue:
             answer = await self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
         return _attributes(answer["Attributes"])
 
+    async def source_urls(self) -> list[str]:
+        """Return the URLs of the queues whose redrive policy leads here."""
+        urls: list[str] = []
+        pages = self._client.get_paginator("list_dead_letter_source_queues").paginate(QueueUrl=self.url)
+        async with self._translated("ListDeadLetterSourceQueues"):
+            async for page in pages:
+                urls += page.get("queueUrls", [])
+        return urls
+
+    async def start_move(self, to_arn: str | None = None, max_per_second: int | None = None) -> str:
+        """Have SQS move all messages of this dead letter queue; return the task's handle.
+
+        SQS allows one such task for each queue, of at most 36 hours, and only on the dead letter queue of
+        another queue
+        (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html).
+
+        Args:
+            to_arn: ARN of the queue to move to; None: each message to the queue that it came from.
+            max_per_second: 1 to 500; None leaves it to SQS.
+        """
+        request: dict[str, Any] = {"SourceArn": (await self.describe()).arn}
+        if to_arn is not None:
+            request["DestinationArn"] = to_arn
+        if max_per_second is not None:
+            request["MaxNumberOfMessagesPerSecond"] = max_per_second
+        async with self._translated("StartMessageMoveTask"):
+            answer = await self._client.start_message_move_task(**request)
+        return str(answer["TaskHandle"])
+
+    async def latest_move(self) -> MoveProgress | None:
+        """Return how far the latest move of this queue has come; None when there was none."""
+        arn = (await self.describe()).arn
+        async with self._translated("ListMessageMoveTasks"):
+            answer = await self._client.list_message_move_tasks(SourceArn=arn, MaxResults=1)
+        found = answer.get("Results", [])
+        return _move_progress(found[0]) if found else None
+
+    async def cancel_move(self, handle: str) -> int:
+        """Stop a move; return how many messages it had moved. They are not put back."""
+        async with self._translated("CancelMessageMoveTask"):
+            answer = await self._client.cancel_message_move_task(TaskHandle=handle)
+        return int(answer.get("ApproximateNumberOfMessagesMoved", 0))
+
     async def _batch(self, method: str, action: str, entries: list[dict[str, Any]]) -> list[int]:
         """Make a batch call; return the indexes of the entries that failed, or that the answer left out.
 
@@ -218,6 +286,17 @@ def _message(entry: Mapping[str, Any]) -> Message:
         sent_at=None if sent is None else float(sent) / 1000,
         attributes={name: value["StringValue"] for name, value in own.items() if "StringValue" in value},
         trace_header=system.get("AWSTraceHeader"),
+    )
+
+
+def _move_progress(found: Mapping[str, Any]) -> MoveProgress:
+    to_move = found.get("ApproximateNumberOfMessagesToMove")
+    return MoveProgress(
+        status=str(found.get("Status", "")),
+        moved=int(found.get("ApproximateNumberOfMessagesMoved", 0)),
+        to_move=None if to_move is None else int(to_move),
+        failure=str(found.get("FailureReason") or ""),
+        handle=found.get("TaskHandle"),
     )
 
 

@@ -1,28 +1,25 @@
-"""What differs between Airflow's lines for tests and benchmarks that run on each of them."""
+"""What differs between Airflow's lines for tests and benchmarks that run on each of them.
+
+Importing it imports no Airflow, which would choose its home before the tests have.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 #: Major and minor version of the Airflow that is installed.
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
-
-if TYPE_CHECKING or AIRFLOW >= (3, 2):
-    from airflow.sdk.exceptions import TaskDeferred
-else:
-    from airflow.exceptions import TaskDeferred
-
-__all__ = ["AIRFLOW", "DAG_IMPORTS", "STORED_AT", "TaskDeferred", "serialized"]
 
 #: Head of a DAG file that every line can parse.
 DAG_IMPORTS = """
 try:
     from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.sdk import DAG, get_current_context, task
+    from airflow.sdk import DAG, Param, get_current_context, task
 except ImportError:  # Airflow 2
     from airflow.decorators import task
     from airflow.models import DAG
+    from airflow.models.param import Param
     from airflow.operators.empty import EmptyOperator
     from airflow.operators.python import get_current_context
 """

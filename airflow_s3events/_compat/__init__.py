@@ -17,13 +17,25 @@ import airflow
 from airflow.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_s3events.exceptions import ConfigurationError
+
 #: Major and minor version of the Airflow that is installed.
 _AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
-    from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    from airflow.sdk import (
+        DAG,
+        BaseHook,
+        BaseNotifier,
+        BaseOperator,
+        BaseSensorOperator,
+        Context,
+        PokeReturnValue,
+    )
 else:
+    from airflow.hooks.base import BaseHook
     from airflow.models import DAG, BaseOperator
+    from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
     from airflow.utils.context import Context
 if TYPE_CHECKING or _AIRFLOW >= (3, 1):
@@ -32,11 +44,14 @@ else:
     from airflow.exceptions import AirflowSensorTimeout
 
 if TYPE_CHECKING:
-    from airflow_s3events.dispatch import Runs
+    from airflow_s3events.holding import RunCounts
+    from airflow_s3events.starting import Runs
 
 __all__ = [
     "DAG",
     "AirflowSensorTimeout",
+    "BaseHook",
+    "BaseNotifier",
     "BaseOperator",
     "BaseSensorOperator",
     "BaseTrigger",
@@ -44,9 +59,11 @@ __all__ = [
     "PokeReturnValue",
     "TriggerEvent",
     "airflow_runs",
+    "check_can_hold",
     "default_deferrable",
     "earliest_resume_seconds",
     "sigterm_calls",
+    "trigger_runs",
 ]
 
 
@@ -60,6 +77,26 @@ def airflow_runs() -> Runs:
     from airflow_s3events._compat.database_runs import DatabaseRuns
 
     return DatabaseRuns()
+
+
+def check_can_hold() -> None:
+    """Refuse ``acknowledge="run_succeeded"`` where triggers and tasks cannot do what it takes.
+
+    Raises:
+        ConfigurationError: This is Airflow 2.
+    """
+    if _AIRFLOW < (3, 0):
+        raise ConfigurationError(
+            "acknowledge='run_succeeded': needs Airflow 3; on Airflow 2 leave it out, and have failed runs"
+            " sent back by S3EventFailureNotifier"
+        )
+
+
+def trigger_runs() -> RunCounts:
+    """Return Airflow's DAG runs, as a trigger of Airflow 3 can count them."""
+    from airflow_s3events._compat.supervisor_runs import TriggerRuns
+
+    return TriggerRuns()
 
 
 def earliest_resume_seconds() -> float:

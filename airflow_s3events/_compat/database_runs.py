@@ -58,6 +58,15 @@ class DatabaseRuns:
         """Return how many of ``run_ids`` Airflow has stored."""
         return await self._ask(dag_id, lambda: _count(_runs("run_id", dag_id, run_id=run_ids)))
 
+    async def count(self, dag_id: str, run_ids: Sequence[str], states: Sequence[RunState]) -> int:
+        """Return how many of ``run_ids`` are in one of ``states``."""
+        names = [state.value for state in states]
+        return await self._ask(dag_id, lambda: _count(_runs("run_id", dag_id, run_id=run_ids, state=names)))
+
+    async def clear(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:  # noqa: ARG002
+        """Refuse: nothing here starts runs again on Airflow 2, see ``_compat.check_can_hold``."""
+        raise RunRefusedError(f"run {run_id!r} of DAG {dag_id!r} cannot be started again on Airflow 2")
+
     async def count_queued(self, dag_id: str) -> int:
         """Return how many runs of the DAG wait in state queued."""
         return await self._ask(dag_id, lambda: _count(_runs("run_id", dag_id, state=["queued"])))

@@ -61,6 +61,24 @@ class SupervisorRuns:
             await self.count_queued(dag_id)
             raise self._refusal(f"Airflow cannot create a run of DAG {dag_id!r}: {error}") from error
 
+    async def clear(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+        """Start a run that is there again under its own name; ``conf`` counts only if it has just vanished.
+
+        Raises:
+            RouteError: Airflow refuses it.
+            OutageError: Airflow did not answer, or not sensibly.
+        """
+        from airflow.sdk.execution_time.comms import TriggerDagRun
+
+        await self._ask(
+            dag_id,
+            TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=conf, logical_date=None, reset_dag_run=True),
+        )
+
+    async def count(self, dag_id: str, run_ids: Sequence[str], states: Sequence[RunState]) -> int:
+        """Return how many of ``run_ids`` (at most 200: they travel in a URL) are in one of ``states``."""
+        return await self._count(dag_id, run_ids=list(run_ids), states=[state.value for state in states])
+
     async def state(self, dag_id: str, run_id: str) -> RunState:
         """Return the state of one run; ``RunState.NONE`` when there is none of that id."""
         from airflow.sdk.execution_time.comms import GetDagRunState
@@ -108,6 +126,34 @@ class SupervisorRuns:
             raise _translated(dag_id, error) from error
         except (EOFError, OSError) as error:
             raise ChannelError(f"the supervisor of this task is gone: {type(error).__name__}") from error
+
+
+class TriggerRuns:
+    """DAG runs as a trigger of Airflow 3 can see them: counted, over its runner's channel to the triggerer.
+
+    For the loop of the triggerer's runner only.
+    """
+
+    async def count(self, dag_id: str, run_ids: Sequence[str], states: Sequence[RunState]) -> int:
+        """Return how many of ``run_ids`` are in one of ``states``.
+
+        Raises:
+            RouteError: There is no such DAG.
+            OutageError: Airflow did not answer, or not sensibly.
+        """
+        from airflow.sdk.exceptions import AirflowRuntimeError
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import GetDRCount
+
+        names = [state.value for state in states]
+        request = GetDRCount(dag_id=dag_id, run_ids=list(run_ids), states=names)
+        try:
+            answer: Any = await task_runner.SUPERVISOR_COMMS.asend(request)
+            return int(answer.count)
+        except AirflowRuntimeError as error:
+            raise _translated(dag_id, error) from error
+        except (EOFError, OSError) as error:
+            raise OutageError(f"the triggerer does not answer: {type(error).__name__}") from error
 
 
 def _send(request: Any) -> Any:

@@ -13,7 +13,6 @@ from types import TracebackType
 
 from airflow_s3events.consumer.breaker import Breaker
 from airflow_s3events.consumer.buffer import Buffer
-from airflow_s3events.consumer.dead_letters import dead_letter_attributes
 from airflow_s3events.consumer.ending import Ending
 from airflow_s3events.consumer.heartbeat import Heartbeat
 from airflow_s3events.consumer.in_flight import Held, InFlight
@@ -23,6 +22,7 @@ from airflow_s3events.consumer.settings import ConsumerSettings
 from airflow_s3events.consumer.settler import Settler
 from airflow_s3events.consumer.stats import ConsumerStats
 from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.dead_letters import dead_letter_attributes
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.messages import Message
 
@@ -169,6 +169,11 @@ class Consumer:
         while (batch := await self._next_batch()) is not None:
             yield batch
 
+    def holds(self, message: Message) -> bool:
+        """Return whether the message is in flight for us, as far as we know, and not decided about."""
+        held = self._in_flight.get(message)
+        return held is not None and held.decision is None and held.visible_at > self._now()
+
     def acknowledge(self, message: Message) -> None:
         """Delete it: everything derived from it is stored. Also right for a message that lapsed meanwhile."""
         held = self._in_flight.get(message)
@@ -193,11 +198,12 @@ class Consumer:
             self._drop(held)
             self._look_again()
 
-    async def dead_letter(self, message: Message, reason: str) -> None:
+    async def dead_letter(self, message: Message, reason: str, about: dict[str, str] | None = None) -> None:
         """Send a copy with the reason to the dead letter queue, then acknowledge the message.
 
-        The copy has the body, message attributes ``s3events.reason`` (at most 256 characters) and
-        ``s3events.receives``, and the message's own attributes, ten at most. An outage is waited out.
+        The copy has the body, message attributes ``s3events.reason`` (at most 256 characters),
+        ``s3events.receives`` and ``s3events.message_id``, those of ``about``, and the message's own, ten at
+        most. An outage is waited out.
 
         Raises:
             ConfigurationError: There is no dead letter queue, or it refuses the copy. The message stays held.
@@ -207,7 +213,7 @@ class Consumer:
             raise ConfigurationError(
                 "dead_letter_queue: name a queue for what cannot be processed; this one has no redrive policy"
             )
-        await self._send(self._dead_letters, message.body, dead_letter_attributes(message, reason))
+        await self._send(self._dead_letters, message.body, dead_letter_attributes(message, reason, about))
         self._counts["dead_lettered"] += 1
         log.warning("Message %s went to the dead letter queue: %s", message.message_id, reason)
         self.acknowledge(message)

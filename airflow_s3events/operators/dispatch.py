@@ -8,19 +8,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_s3events._compat import (
     BaseOperator,
     Context,
     airflow_runs,
+    check_can_hold,
     earliest_resume_seconds,
     sigterm_calls,
 )
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
-from airflow_s3events.settlement import check_redrive
+from airflow_s3events.settlement import check_hold, check_redrive
 from airflow_s3events.triggers.s3_event import S3EventTrigger
+from airflow_s3events.triggers.s3_event_hold import S3EventHoldTrigger
 
 if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer, ConsumerSettings
@@ -42,8 +44,13 @@ _LEAST = {
     "give_up_seconds": 0,
     "visibility_seconds": 10,
     "max_in_flight": 1,
+    "retry_delay_seconds": 0,
+    "expected_hold_seconds": 0,
     "parallel": 1,
 }
+_CHOICES = {"acknowledge": ("run_stored", "run_succeeded"), "on_redelivery": ("clear", "new_run")}
+#: Messages held by one dispatcher: with more, asking for their runs' states would take more than it gives.
+_MOST_HELD = 2_000
 
 
 class S3EventDispatchOperator(BaseOperator):
@@ -75,6 +82,16 @@ class S3EventDispatchOperator(BaseOperator):
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
         parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
+        acknowledge: ``"run_stored"`` deletes a message when Airflow has its run. ``"run_succeeded"`` keeps it
+            in flight until the run has succeeded, starts a failed run again, and dead-letters the event with
+            the reason when the queue's ``maxReceiveCount`` leaves no further try (a try takes three
+            receives).
+        on_redelivery: With ``"run_succeeded"``: ``"clear"`` starts a failed run again under its own name,
+            ``"new_run"`` makes another, whose name ends in the attempt.
+        max_held: Messages held for runs that work, at most; 1 to 2,000. Default 500.
+        retry_delay_seconds: A failed run is started again after so long, doubling to 15 minutes. Default 60.
+        expected_hold_seconds: How long runs take: a queue that keeps messages for less than twice as long is
+            refused. Default 1 hour.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
@@ -93,6 +110,11 @@ class S3EventDispatchOperator(BaseOperator):
         max_in_flight: int = 100,
         ignore_before: datetime | None = None,
         give_up_seconds: float = 6 * 3600.0,
+        acknowledge: Literal["run_stored", "run_succeeded"] = "run_stored",
+        on_redelivery: Literal["clear", "new_run"] = "clear",
+        max_held: int = 500,
+        retry_delay_seconds: float = 60.0,
+        expected_hold_seconds: float = 3600.0,
         parallel: int = 1,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
@@ -110,11 +132,17 @@ class S3EventDispatchOperator(BaseOperator):
         self.max_in_flight = max_in_flight
         self.ignore_before = ignore_before
         self.give_up_seconds = give_up_seconds
+        self.acknowledge = acknowledge
+        self.on_redelivery = on_redelivery
+        self.max_held = max_held
+        self.retry_delay_seconds = retry_delay_seconds
+        self.expected_hold_seconds = expected_hold_seconds
         self.parallel = parallel
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self._held_elsewhere = 0
         self._consumer: Consumer | None = None
         self._is_killed = False
 
@@ -131,20 +159,35 @@ class S3EventDispatchOperator(BaseOperator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
+        if self._holds:
+            check_can_hold()
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigurationError(f"{name}={getattr(self, name)!r}: give one of {', '.join(choices)}")
+        if type(self.max_held) is not int or not 1 <= self.max_held <= _MOST_HELD:
+            raise ConfigurationError(
+                f"max_held={self.max_held!r}: give a whole number from 1 to {_MOST_HELD}"
+            )
         before = self.ignore_before
         if before is not None and getattr(before, "tzinfo", None) is None:
             raise ConfigurationError(f"ignore_before={before!r}: give a datetime with a time zone")
         self._consumer_settings(self.life_seconds)
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow passes it
+    def execute(self, context: Context) -> None:
         """Start what waits in the queue, then defer; see the class."""
         self.check_settings()
-        self._work_and_defer(time.time() + self.life_seconds)
+        until = time.time() + self.life_seconds
+        if self._holds:
+            # Only the trigger knows how much an earlier task has left it to hold.
+            asyncio.run(self._check_queue())
+            self._defer(context, until, None)
+        self._work_and_defer(context, until)
 
-    def resume(self, context: Context, event: Mapping[str, Any], until: float) -> None:  # noqa: ARG002
+    def resume(self, context: Context, event: Mapping[str, Any], until: float) -> None:
         """Go on after a wake-up. ``until`` is the end of this task's life in seconds since the epoch."""
-        self.log.info("Woken: %s", event.get("reason"))
-        self._work_and_defer(until)
+        self.log.info("Woken: %s", event)
+        self._held_elsewhere = int(event.get("held", 0))
+        self._work_and_defer(context, until)
 
     def on_kill(self) -> None:
         """Stop receiving, settle what is decided, release the rest: Airflow sends SIGTERM before SIGKILL."""
@@ -152,22 +195,57 @@ class S3EventDispatchOperator(BaseOperator):
         if self._consumer is not None:
             self._consumer.stop()
 
-    def _work_and_defer(self, until: float) -> None:
+    @property
+    def _holds(self) -> bool:
+        return self.acknowledge == "run_succeeded"
+
+    def _work_and_defer(self, context: Context, until: float) -> None:
         with sigterm_calls(self.on_kill):
             closed = asyncio.run(self._work(until))
-        if time.time() >= until:
-            return
-        self.defer(
-            trigger=S3EventTrigger(
-                sqs_queue=self.sqs_queue,
-                until=until,
-                quiet_seconds=earliest_resume_seconds(),
-                recheck_seconds=None if closed is None else closed.retry_seconds,
-                **self._aws(),
-            ),
-            method_name="resume",
-            kwargs={"until": until},
+        if time.time() < until:
+            self._defer(context, until, closed)
+
+    def _defer(self, context: Context, until: float, closed: Closed | None) -> None:
+        common: dict[str, Any] = {
+            "sqs_queue": self.sqs_queue,
+            "until": until,
+            "quiet_seconds": earliest_resume_seconds(),
+            "recheck_seconds": None if closed is None else closed.retry_seconds,
+            **self._aws(),
+        }
+        trigger = self._hold_trigger(context, common) if self._holds else S3EventTrigger(**common)
+        self.defer(trigger=trigger, method_name="resume", kwargs={"until": until})
+
+    def _hold_trigger(self, context: Context, common: Mapping[str, Any]) -> S3EventHoldTrigger:
+        from airflow_s3events.routing import Routes
+
+        return S3EventHoldTrigger(
+            name=f"{self.dag_id}/{self.task_id}/{getattr(context.get('ti'), 'map_index', -1)}",
+            dead_letter_queue=self.dead_letter_queue,
+            routes=Routes.of(self.routes).serialize(),
+            max_held=self.max_held,
+            visibility_seconds=self.visibility_seconds,
+            retry_delay_seconds=self.retry_delay_seconds,
+            **common,
         )
+
+    async def _check_queue(self) -> None:
+        hook = self._hook()
+        async with hook.open_client() as client:
+            attributes = await (await hook.queue(client, self.sqs_queue)).describe()
+            await self._checked(hook, client, attributes)
+
+    async def _checked(self, hook: S3EventsHook, client: Any, attributes: QueueAttributes) -> SqsQueue | None:
+        """Return the dead letter queue, once the queue is found fit."""
+        check_redrive(attributes, dispatchers=self.parallel)
+        dead_letters = await self._dead_letters(hook, client, attributes)
+        if self._holds:
+            check_hold(
+                attributes,
+                has_dead_letters=dead_letters is not None,
+                expected_hold_seconds=self.expected_hold_seconds,
+            )
+        return dead_letters
 
     def _aws(self) -> dict[str, Any]:
         names = ("aws_conn_id", "region_name", "verify", "botocore_config")
@@ -211,8 +289,7 @@ class S3EventDispatchOperator(BaseOperator):
     ) -> Closed | None:
         queue = await hook.queue(client, self.sqs_queue)
         attributes = await queue.describe()
-        check_redrive(attributes, dispatchers=self.parallel)
-        dead_letters = await self._dead_letters(hook, client, attributes)
+        dead_letters = await self._checked(hook, client, attributes)
         self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
         has_dead_letters = dead_letters is not None
         dispatcher = self._make_dispatcher(consumer, gates, attributes, has_dead_letters=has_dead_letters)
@@ -259,10 +336,11 @@ class S3EventDispatchOperator(BaseOperator):
     def _consumer_settings(self, life_seconds: float) -> ConsumerSettings:
         from airflow_s3events.consumer import ConsumerSettings
 
+        most = max(1, self.max_held - self._held_elsewhere) if self._holds else self.max_in_flight
         return ConsumerSettings(
             visibility_seconds=self.visibility_seconds,
-            max_in_flight=self.max_in_flight,
-            batch_count=min(_BATCH_COUNT, self.max_in_flight),
+            max_in_flight=most,
+            batch_count=min(_BATCH_COUNT, most),
             idle_seconds=self.linger_seconds,
             life_seconds=life_seconds,
             stop_seconds=_STOP_SECONDS,
@@ -285,7 +363,7 @@ class S3EventDispatchOperator(BaseOperator):
             max_receive_count=attributes.max_receive_count,
             has_dead_letters=has_dead_letters,
         )
-        return Dispatcher(
+        dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(self.routes),
             runs=airflow_runs(),
@@ -294,10 +372,16 @@ class S3EventDispatchOperator(BaseOperator):
             clock=time.monotonic,
             gates=gates,
         )
+        if self._holds:
+            dispatcher.hold_runs(self.on_redelivery, self.retry_delay_seconds)
+        return dispatcher
 
     def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
         events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
         self.log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
+        if dispatcher.holder is not None:
+            ended = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.holder.counts.items()))
+            self.log.info("On hold: %d. Runs: %s", len(dispatcher.holder), ended or "none ended")
 
 
 @contextmanager

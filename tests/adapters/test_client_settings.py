@@ -43,7 +43,8 @@ def settings(client: Any) -> dict[str, Any]:
 
 async def test_its_client_has_the_settings_that_the_amazon_provider_would_give_it() -> None:
     stock = AwsBaseHook(client_type="sqs")
-    async with S3EventsHook().open_client() as ours, await stock.get_async_conn() as theirs:
+    stock_client = await stock.get_async_conn() if hasattr(stock, "get_async_conn") else stock.async_conn
+    async with S3EventsHook().open_client() as ours, stock_client as theirs:
         assert settings(ours) == settings(theirs)
         assert ours.meta.endpoint_url == "http://127.0.0.1:10"
 

@@ -35,7 +35,9 @@ def loaded_by_a_client(before: str) -> Any:
         check=True,
     )
     names = json.loads(done.stdout.splitlines()[-1])
-    return [name for name in names if name.partition(".")[0] in _AWS]
+    # aiohttp's web server is no part of a client: Airflow 3.0 loads it, by svcs.
+    aws = [name for name in names if name.partition(".")[0] in _AWS]
+    return [name for name in aws if not name.startswith("aiohttp.web")]
 
 
 def test_after_a_preload_a_client_loads_no_aws_library() -> None:

@@ -72,6 +72,17 @@ class FakeRuns:
         self._called("count_stored", dag_id)
         return sum((dag_id, run_id) in self.stored for run_id in run_ids)
 
+    async def clear(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+        self._called("clear", dag_id)
+        if dag_id in self.refusing:
+            raise RouteError(f"DAG {dag_id!r} has import errors")
+        assert conf["s3_event"]["acknowledge"] == "run_succeeded"
+        self.stored[dag_id, run_id] = RunState.QUEUED
+
+    async def count(self, dag_id: str, run_ids: Sequence[str], states: Sequence[RunState]) -> int:
+        self._called("count", dag_id)
+        return sum(self.stored.get((dag_id, run_id)) in states for run_id in run_ids)
+
     async def count_queued(self, dag_id: str) -> int:
         self._called("count_queued", dag_id)
         return sum(state is RunState.QUEUED for (dag, _), state in self.stored.items() if dag == dag_id)
@@ -90,6 +101,8 @@ class FakeInbox:
         self.waits = 0
         self.stop_after_waits: int | None = None
         self.dead_letters_refused = ""
+        self.about: dict[str, str] = {}
+        self.lapsed: set[str] = set()
 
     def acknowledge(self, message: Message) -> None:
         self._settle(message, "acknowledged", "", 0.0)
@@ -100,10 +113,14 @@ class FakeInbox:
     def lapse(self, message: Message, *, reason: str) -> None:
         self._settle(message, "lapsed", reason, 0.0)
 
-    async def dead_letter(self, message: Message, reason: str) -> None:
+    async def dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
         if self.dead_letters_refused:
             raise ConfigurationError(self.dead_letters_refused)
+        self.about = about
         self._settle(message, "dead-lettered", reason, 0.0)
+
+    def holds(self, message: Message) -> bool:
+        return message.message_id not in self.lapsed
 
     async def wait_out(self, outage: OutageError) -> None:
         assert str(outage), "an outage says what is away"

@@ -310,3 +310,15 @@ def test_no_change_to_a_body_brings_another_error_than_body_error(data: st.DataO
 def test_no_text_brings_another_error_than_body_error(body: str | bytes) -> None:
     with pytest.raises(BodyError):
         parse_body(body)
+
+
+def test_an_event_of_ours_is_read_back_with_every_member_that_it_is_named_by() -> None:
+    (event,) = parse_body(payload_text("put"), message_id="first").events
+    body = json.dumps({"s3_event": event.serialize()})
+
+    assert parse_body(body, message_id="second").events == (event,)
+
+
+def test_an_event_of_ours_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(BodyError, match="object event"):
+        parse_body(json.dumps({"s3_event": {"bucket": 3}}), message_id="m")

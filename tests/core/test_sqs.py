@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiobotocore.session import get_session
+from aiobotocore.stub import AioStubber
 from botocore import exceptions
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.messages import Message
-from airflow_s3events.sqs import SqsQueue, queue_url, region_of
+from airflow_s3events.sqs import MoveProgress, SqsQueue, queue_url, region_of
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/landing"
 
@@ -159,3 +162,70 @@ async def test_an_answer_without_system_attributes_is_a_message_all_the_same() -
 
 def test_a_queue_shows_its_url() -> None:
     assert repr(SqsQueue(None, URL)) == f"SqsQueue({URL!r})"
+
+
+class TestMove:
+    """The calls about a move of SQS, held to AWS's own model of them."""
+
+    ARN = "arn:aws:sqs:eu-west-1:123456789012:landing"
+
+    @pytest.fixture
+    async def stubbed(self) -> AsyncIterator[tuple[SqsQueue, Any]]:
+        session = get_session()
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+        async with session.create_client("sqs", region_name="eu-west-1", **keys) as client:
+            with AioStubber(client) as stubber:
+                yield SqsQueue(client, URL), stubber
+
+    def _expect(self, stubber: Any, call: str, answer: dict[str, Any], request: dict[str, Any]) -> None:
+        asked = {"QueueUrl": URL, "AttributeNames": ["All"]}
+        stubber.add_response("get_queue_attributes", {"Attributes": {"QueueArn": self.ARN}}, asked)
+        stubber.add_response(call, answer, request)
+
+    async def test_starts_with_what_is_given(self, stubbed: tuple[SqsQueue, Any]) -> None:
+        queue, stubber = stubbed
+        request = {"SourceArn": self.ARN, "DestinationArn": self.ARN, "MaxNumberOfMessagesPerSecond": 50}
+        self._expect(stubber, "start_message_move_task", {"TaskHandle": "handle"}, request)
+        assert await queue.start_move(self.ARN, 50) == "handle"
+
+    async def test_leads_to_where_each_message_came_from(self, stubbed: tuple[SqsQueue, Any]) -> None:
+        queue, stubber = stubbed
+        self._expect(stubber, "start_message_move_task", {"TaskHandle": "h"}, {"SourceArn": self.ARN})
+        assert await queue.start_move() == "h"
+
+    async def test_says_how_far_it_has_come(self, stubbed: tuple[SqsQueue, Any]) -> None:
+        queue, stubber = stubbed
+        task = {
+            "Status": "RUNNING",
+            "TaskHandle": "handle",
+            "ApproximateNumberOfMessagesMoved": 2,
+            "ApproximateNumberOfMessagesToMove": 9,
+        }
+        request = {"SourceArn": self.ARN, "MaxResults": 1}
+        self._expect(stubber, "list_message_move_tasks", {"Results": [task]}, request)
+        progress = await queue.latest_move()
+        assert progress == MoveProgress(status="RUNNING", moved=2, to_move=9, handle="handle")
+        assert not progress.is_over
+        assert "handle" not in repr(progress)
+
+    async def test_that_never_was_is_none(self, stubbed: tuple[SqsQueue, Any]) -> None:
+        queue, stubber = stubbed
+        request = {"SourceArn": self.ARN, "MaxResults": 1}
+        self._expect(stubber, "list_message_move_tasks", {"Results": []}, request)
+        assert await queue.latest_move() is None
+
+    async def test_that_failed_says_why_and_is_over(self, stubbed: tuple[SqsQueue, Any]) -> None:
+        queue, stubber = stubbed
+        task = {"Status": "FAILED", "FailureReason": "AWS.SimpleQueueService.NonExistentQueue"}
+        request = {"SourceArn": self.ARN, "MaxResults": 1}
+        self._expect(stubber, "list_message_move_tasks", {"Results": [task]}, request)
+        progress = await queue.latest_move()
+        assert progress is not None
+        assert progress.is_over
+        assert "NonExistentQueue" in progress.failure
+
+    async def test_is_cancelled_by_its_handle(self, stubbed: tuple[SqsQueue, Any]) -> None:
+        queue, stubber = stubbed
+        answer = {"ApproximateNumberOfMessagesMoved": 4}
+        stubber.add_response("cancel_message_move_task", answer, {"TaskHandle": "handle"})
+        assert await queue.cancel_move("handle") == 4

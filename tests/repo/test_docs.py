@@ -19,7 +19,9 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^ *```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
-COMMAND = re.compile(r"\bs3events (?P<command>[a-z-]+)(?P<rest>[^\n|&;]*)")
+COMMAND = re.compile(
+    r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z-]+)(?P<rest>[^\n|&;]*)"
+)
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
 RUN_ELSEWHERE = {"python", "json", "sh"}
@@ -92,7 +94,7 @@ def test_every_s3events_command_and_option_that_is_shown_exists(
     command: str, rest: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert ended.value.code == 0
     assert set(re.findall(r"--[a-z-]+", rest)) <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
 

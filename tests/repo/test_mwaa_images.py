@@ -25,5 +25,6 @@ def test_the_versions_of_an_image_are_those_that_it_installs(image: Image) -> No
     assert {name: pins[name] for name in image.packages} == dict(image.packages)
 
 
-def test_the_newest_image_takes_this_version() -> None:
-    assert installed().unmet(IMAGES[-1]) == []
+@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.airflow)
+def test_every_image_takes_this_version(image: Image) -> None:
+    assert installed().unmet(image) == []

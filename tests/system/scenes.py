@@ -35,6 +35,7 @@ from datetime import timedelta
 
 
 from airflow_s3events import Route, s3_event_dispatcher
+from airflow_s3events.filters import prefix
 """
 
 # No worker process: the scheduler ends an empty task by itself.

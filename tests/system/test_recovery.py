@@ -27,6 +27,11 @@ with DAG(dag_id="{name}-hogs", schedule=None):
     hog.expand(seconds=[%(seconds)s] * %(count)s)
 """
 
+_REFUSING = """
+with DAG(dag_id="{name}-refusing", schedule=None, params={"needed": Param(type="string")}):
+    EmptyOperator(task_id="nothing")
+"""
+
 _BROKEN = """
 import no_such_module
 """
@@ -79,9 +84,24 @@ def broken_target(scene: Scene) -> None:
     scene.ends_well(200)
 
 
+def refusing_target(scene: Scene) -> None:
+    """One DAG refuses every conf, as a server error on most lines; another one on the queue goes on."""
+    refusing = f"{scene.name}-refusing"
+    routes = f"[Route(dag_id={refusing!r}, when=prefix('bad/')), {scene.target!r}]"
+    scene.add_dags(scene.dispatcher(routes=routes), TARGET, _REFUSING)
+    scene.cluster.wait_for_dag(refusing)
+    for number in range(3):
+        scene.aws.s3.put_object(Bucket=scene.bucket.bucket, Key=f"bad/{number}", Body=b"1")
+    scene.put(5)
+    scene.waits_until(lambda: set(scene.keys) <= set(scene.started()), "runs of the other DAG", 240)
+    scene.waits_until(lambda: scene.aws.counts(scene.bucket.queue_url) == (0, 3), "three put off", 240)
+    assert scene.cluster.runs(refusing) == []
+    assert scene.started() == dict.fromkeys(scene.keys, 1)
+
+
 #: Before Airflow 3.2 a task of Airflow 3 cannot know of a pause.
 _PAUSE: tuple[Play, ...] = () if (3, 0) <= AIRFLOW < (3, 2) else (paused_target,)
-_PLAYS: tuple[Play, ...] = (missing_target, broken_target, *_PAUSE, full_target)
+_PLAYS: tuple[Play, ...] = (missing_target, broken_target, *_PAUSE, full_target, refusing_target)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
     python -m tests.system.faults --objects 1000 --seed 1
     python -m tests.system.faults --scenario api-outage --objects 500 --minutes 10
     python -m tests.system.faults --scenario api-freeze --objects 500 --minutes 10
+    python -m tests.system.faults --scenario failed-runs --objects 500
 
 Progress goes to stderr; the last line of stdout is one JSON object. Exit status 0: the audit is clean.
 """
@@ -21,11 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.system.faults import kills, outage, silence
+from tests.system.faults import failing, kills, outage, silence
 from tests.system.faults.plan import KINDS, draw
 from tests.system.faults.stage import DEFAULT, SHORT, Stage, set_up
 
 _KILLS = "triggerer,triggerer,worker,worker,scheduler"
+_SCENARIOS = ["kills", "api-outage", "api-freeze", "failed-runs"]
 _PACKAGES = ("apache-airflow", "apache-airflow-providers-amazon", "aiobotocore", "ministack")
 
 
@@ -41,7 +43,11 @@ def main() -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="s3events-faults-"))
     try:
         timeouts = SHORT if options.short else DEFAULT
-        with set_up(folder, timeouts, seed=options.seed, parallel=options.parallel, say=say) as stage:
+        more: dict[str, Any] = {}
+        if options.scenario == "failed-runs":
+            more = {"dags_source": failing.DAGS, "max_receive_count": failing.MAX_RECEIVES}
+            more["on_redelivery"] = options.on_redelivery
+        with set_up(folder, timeouts, seed=options.seed, parallel=options.parallel, say=say, **more) as stage:
             report = _play(stage, options)
     finally:
         if options.folder is None:
@@ -54,6 +60,10 @@ def main() -> int:
 def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"scenario": options.scenario, "seed": options.seed, "short": options.short}
     report["parallel"] = options.parallel
+    if options.scenario == "failed-runs":
+        report["on_redelivery"] = options.on_redelivery
+        report |= failing.play(stage, options.objects, options.patience * 60)
+        return report | _surroundings(stage)
     if options.scenario == "kills":
         report["faults"] = kills.play(stage, draw(options.objects, options.seed, options.kills))
     else:
@@ -68,22 +78,26 @@ def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     lapsed = stage.feeder.lapsed
     report |= {"repeated": stage.feeder.repeated, "left_to_lapse": lapsed.total()}
     report["most_lapses_of_a_message"] = max(lapsed.values(), default=0)
-    report["dispatcher_tries"] = stage.dispatcher()[2]
-    report["versions"] = {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}
-    report["cores"] = len(os.sched_getaffinity(0))
-    return report
+    return report | _surroundings(stage)
+
+
+def _surroundings(stage: Stage) -> dict[str, Any]:
+    versions = {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+    tries, cores = stage.dispatcher()[2], len(os.sched_getaffinity(0))
+    return {"dispatcher_tries": tries, "versions": versions, "cores": cores}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system.faults", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--scenario", choices=["kills", "api-outage", "api-freeze"], default="kills")
+    parser.add_argument("--scenario", choices=_SCENARIOS, default="kills")
     parser.add_argument("--objects", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="draws the plan; the same seed, the same plan")
     parser.add_argument(
         "--kills", type=_kinds, default=_kinds(_KILLS), help=f"of {', '.join(KINDS)}; default {_KILLS}"
     )
     parser.add_argument("--parallel", type=int, default=1, help="dispatchers side by side")
+    parser.add_argument("--on-redelivery", choices=["clear", "new_run"], default="clear")
     parser.add_argument("--minutes", type=float, default=10.0, help="length of an outage")
     parser.add_argument("--patience", type=float, default=30.0, help="minutes to wait for the end")
     parser.add_argument("--short", action="store_true", help="short time-outs: see SHORT in stage.py")

@@ -43,7 +43,7 @@ def _play_wave(stage: Stage, wave: Wave, kill: Kill) -> dict[str, Any]:
         moment = stage.wait(
             f"the moment to kill the {kill.kind}", lambda: _moment(stage, kill, wanted), _MOMENT_SECONDS
         )
-        struck = _strike(stage, kill, moment)
+        struck = strike(stage, kill, moment)
     finally:
         feeding.join()
     stage.wait(
@@ -64,7 +64,8 @@ def _moment(stage: Stage, kill: Kill, wanted: int) -> dict[str, Any] | None:
     return {"runs": runs, **counts, "dispatcher": state, "pid": pid, "try": tries}
 
 
-def _strike(stage: Stage, kill: Kill, moment: dict[str, Any]) -> dict[str, Any]:
+def strike(stage: Stage, kill: Kill, moment: dict[str, Any]) -> dict[str, Any]:
+    """Kill; what was in flight at it."""
     pid = moment.pop("pid")
     at = time.time()
     if kill.kind in stage.cluster.components:

@@ -87,18 +87,31 @@ class Stage:
         sql = f"""
             SELECT EXTRACT(EPOCH FROM {STORED_AT}), conf FROM dag_run WHERE dag_id = :dag ORDER BY {STORED_AT}
         """  # noqa: S608 - one of two columns
-        rows = self._rows(sql, dag=TARGET)
+        rows = self.rows(sql, dag=TARGET)
         return [(float(at), str(conf_of(conf)["s3_event"]["version_id"])) for at, conf in rows]
 
     def has_run_since(self, at: float) -> bool:
         """Whether a run of the target was stored after that moment."""
         sql = f"SELECT max(EXTRACT(EPOCH FROM {STORED_AT})) FROM dag_run WHERE dag_id = :dag"  # noqa: S608
-        latest = self._rows(sql, dag=TARGET)[0][0]
+        latest = self.rows(sql, dag=TARGET)[0][0]
         return latest is not None and float(latest) > at
 
     def run_count(self) -> int:
         """Runs of the target so far."""
-        return int(self._rows("SELECT count(*) FROM dag_run WHERE dag_id = :dag", dag=TARGET)[0][0])
+        return int(self.rows("SELECT count(*) FROM dag_run WHERE dag_id = :dag", dag=TARGET)[0][0])
+
+    def runs_by_state(self) -> dict[str, int]:
+        """Runs of the target by their state."""
+        sql = "SELECT state, count(*) FROM dag_run WHERE dag_id = :dag GROUP BY state"
+        return {str(state): int(count) for state, count in self.rows(sql, dag=TARGET)}
+
+    def succeeded(self) -> int:
+        """Object events that have a run that succeeded, of whatever DAG."""
+        sql = """
+            SELECT count(DISTINCT conf -> 's3_event' ->> 'event_id') FROM dag_run
+            WHERE state = 'success' AND conf -> 's3_event' IS NOT NULL
+        """
+        return int(self.rows(sql)[0][0])
 
     def dispatcher(self) -> tuple[str, int | None, int]:
         """State, process id and tries of the dispatcher's latest task; of a running one first."""
@@ -107,13 +120,13 @@ class Stage:
             JOIN dag_run run ON run.dag_id = ti.dag_id AND run.run_id = ti.run_id
             WHERE ti.dag_id = :dag ORDER BY run.id DESC, (ti.state = 'running') DESC NULLS LAST LIMIT 1
         """
-        rows = self._rows(sql, dag=DISPATCHER)
+        rows = self.rows(sql, dag=DISPATCHER)
         return (str(rows[0][0]), rows[0][1], int(rows[0][2])) if rows else ("none", None, 0)
 
     def is_watched(self) -> bool:
         """Whether the dispatcher has deferred and a triggerer has taken its trigger."""
         sql = "SELECT count(*) FROM trigger WHERE triggerer_id IS NOT NULL"
-        return self.dispatcher()[0] == "deferred" and self._rows(sql)[0][0] > 0
+        return self.dispatcher()[0] == "deferred" and self.rows(sql)[0][0] > 0
 
     def counts(self) -> dict[str, int]:
         """Messages of the queue: visible, in flight, delayed; and those in the dead letter queue."""
@@ -173,7 +186,8 @@ class Stage:
         result: dict[str, Any] = json.loads(done.stdout)
         return result
 
-    def _rows(self, sql: str, **values: Any) -> list[Any]:
+    def rows(self, sql: str, **values: Any) -> list[Any]:
+        """Ask Airflow's database."""
         from sqlalchemy import text
 
         with self._engine.connect() as connection:
@@ -188,19 +202,29 @@ class Stage:
 
 @contextmanager
 def set_up(
-    folder: Path, timeouts: Timeouts, *, seed: int, parallel: int, say: Callable[[str], None]
+    folder: Path,
+    timeouts: Timeouts,
+    *,
+    seed: int,
+    parallel: int,
+    say: Callable[[str], None],
+    dags_source: str = _DAGS,
+    max_receive_count: int = 5,
+    **values: Any,
 ) -> Iterator[Stage]:
     """Start everything; yield the stage when the dispatcher waits for messages.
+
+    ``values`` are further ones for the ``%`` of ``dags_source``.
 
     Raises:
         PostgresMissingError: There is no PostgreSQL on this machine.
     """
     with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
-        bucket = aws.notifying_bucket("landing", versioned=True)
+        bucket = aws.notifying_bucket("landing", versioned=True, max_receive_count=max_receive_count)
         dags = folder / "dags"
         dags.mkdir(parents=True)
-        values = {"queue": bucket.queue_url, "arguments": timeouts.dispatcher, "parallel": parallel}
-        (dags / "faults.py").write_text(_DAGS % values)
+        values |= {"queue": bucket.queue_url, "arguments": timeouts.dispatcher, "parallel": parallel}
+        (dags / "faults.py").write_text(dags_source % values)
         url = postgres.create_database("airflow")
         environment = {"AIRFLOW_CONN_AWS_DEFAULT": aws.connection, **timeouts.airflow}
         cluster = Cluster(folder / "airflow", dags_folder=dags, database_url=url, environment=environment)

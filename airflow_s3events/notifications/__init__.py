@@ -1,0 +1,1 @@
+"""Notifiers: what a failed run tells the queues."""

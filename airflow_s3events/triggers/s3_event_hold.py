@@ -1,0 +1,228 @@
+"""``S3EventHoldTrigger``: keeps messages in flight while their runs work; wakes a task when one is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_s3events._compat import BaseTrigger, TriggerEvent, trigger_runs
+
+if TYPE_CHECKING:
+    from airflow_s3events.keeping import Keeper
+
+log = logging.getLogger(__name__)
+
+#: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
+_VERSION = 1
+#: What nobody has come back for is given back after so long: the task was cleared, or has gone elsewhere.
+_ALONE_SECONDS = 600.0
+
+_AWS = ("aws_conn_id", "region_name", "verify", "botocore_config")
+_KEEPING = (
+    "sqs_queue",
+    "dead_letter_queue",
+    "routes",
+    "max_held",
+    "visibility_seconds",
+    "retry_delay_seconds",
+    *_AWS,
+)
+
+
+class S3EventHoldTrigger(BaseTrigger):
+    """Receives a queue's messages, holds those whose runs work, and fires when a task is needed.
+
+    A task is needed for a message whose run does not exist or has failed, or that cannot be read; it is given
+    back before the trigger fires. What is held stays in flight while the task works, in the triggerer's
+    memory and nowhere else, until the task defers again, to a trigger of the same ``name``; nobody comes back
+    for ten minutes: it is given back. When the triggerer dies, its messages come again after
+    ``visibility_seconds``, and the next trigger joins their runs.
+
+    The event says only why it fired and how many messages are held; Airflow logs and stores trigger events,
+    so neither body nor receipt handle may be in one.
+
+    Args:
+        name: Tells dispatchers apart: DAG, task, map index.
+        sqs_queue, dead_letter_queue: URLs, ARNs or names.
+        routes: Plain data of ``Routes``.
+        until: Seconds since the epoch at which to fire in any case, with reason ``deadline``.
+        quiet_seconds: Fire no sooner: see ``_compat.earliest_resume_seconds``.
+        recheck_seconds: When given, receive nothing, hold what is held, and fire after so long with reason
+            ``recheck``: for DAGs that are paused or full.
+        max_held, visibility_seconds, retry_delay_seconds: As for the operator.
+        aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
+        v: Version of this form.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        sqs_queue: str,
+        dead_letter_queue: str | None,
+        routes: Mapping[str, Any],
+        until: float,
+        quiet_seconds: float = 8.0,
+        recheck_seconds: float | None = None,
+        max_held: int = 500,
+        visibility_seconds: int = 300,
+        retry_delay_seconds: float = 60.0,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        v: int = _VERSION,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.name = name
+        self.sqs_queue = sqs_queue
+        self.dead_letter_queue = dead_letter_queue
+        self.routes = routes
+        self.until = until
+        self.quiet_seconds = quiet_seconds
+        self.recheck_seconds = recheck_seconds
+        self.max_held = max_held
+        self.visibility_seconds = visibility_seconds
+        self.retry_delay_seconds = retry_delay_seconds
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self.v = v
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and plain arguments from which any triggerer makes this trigger again."""
+        names = ("name", "until", "quiet_seconds", "recheck_seconds", *_KEEPING, "v")
+        kwargs = {name: getattr(self, name) for name in names}
+        return "airflow_s3events.triggers.s3_event_hold.S3EventHoldTrigger", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield ``{"reason": "messages" | "recheck" | "deadline", "held": 12}``, and end."""
+        earliest = time.monotonic() + self.quiet_seconds
+        place = await _place_of(self.name, {name: getattr(self, name) for name in _KEEPING})
+        try:
+            reason = await self._wait(place)
+            await asyncio.sleep(max(0.0, earliest - time.monotonic()))
+            held = 0 if place.keeper is None else len(place.keeper.holder)
+        finally:
+            place.leave()
+        yield TriggerEvent({"reason": reason, "held": held})
+
+    async def _wait(self, place: _Place) -> str:
+        left = max(0.0, self.until - time.time())
+        if self.recheck_seconds is not None:
+            await place.rest(min(self.recheck_seconds, left))
+            return "recheck"
+        return "messages" if await place.work(left) else "deadline"
+
+
+@dataclass(slots=True)
+class _Place:
+    """One dispatcher's keeper in this triggerer, and whether a trigger is with it."""
+
+    settings: Mapping[str, Any]
+    keeper: Keeper | None = None
+    task: asyncio.Task[None] | None = None
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _alarm: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        self.task = asyncio.ensure_future(self._keep())
+        self.task.add_done_callback(lambda _: self._ready.set())
+
+    def come(self) -> None:
+        """A trigger is here: nothing is given back while it is."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def leave(self) -> None:
+        """The trigger has gone: rest, and give all back if none comes again."""
+        if self.keeper is not None:
+            self.keeper.rest()
+        if self.task is not None:
+            self._alarm = asyncio.get_running_loop().call_later(_ALONE_SECONDS, self.task.cancel)
+
+    async def work(self, seconds: float) -> bool:
+        """Receive until a task is needed, at most so long; return whether one is."""
+        keeper = await self._opened()
+        work = asyncio.ensure_future(keeper.work())
+        assert self.task is not None  # noqa: S101 - narrows the type: it was opened
+        try:
+            done, _ = await asyncio.wait({work, self.task}, timeout=seconds, return_when="FIRST_COMPLETED")
+        finally:
+            work.cancel()
+        if self.task in done:
+            self.task.result()
+        return bool(done)
+
+    async def rest(self, seconds: float) -> None:
+        """Receive nothing for so long."""
+        (await self._opened()).rest()
+        await asyncio.sleep(seconds)
+
+    async def end(self) -> None:
+        """Give all back."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+    async def _opened(self) -> Keeper:
+        await self._ready.wait()
+        if self.keeper is None:
+            assert self.task is not None  # noqa: S101 - narrows the type: it was opened
+            self.task.result()
+            raise asyncio.CancelledError
+        return self.keeper
+
+    async def _keep(self) -> None:
+        from airflow_s3events.consumer import Consumer, ConsumerSettings
+        from airflow_s3events.holding import Holder
+        from airflow_s3events.hooks.s3_events import hook_for
+        from airflow_s3events.keeping import Keeper
+        from airflow_s3events.routing import Routes
+
+        settings = self.settings
+        hook = hook_for(settings["sqs_queue"], **{name: settings[name] for name in _AWS})
+        async with hook.open_client() as client:
+            queue = await hook.queue(client, settings["sqs_queue"])
+            attributes = await queue.describe()
+            dead_letters = await hook.queue(
+                client, settings["dead_letter_queue"] or str(attributes.dead_letter_arn)
+            )
+            how = ConsumerSettings(
+                visibility_seconds=settings["visibility_seconds"],
+                max_in_flight=settings["max_held"],
+                receivers=1,
+            )
+            async with Consumer(queue, how, dead_letters=dead_letters) as consumer:
+                consumer.pause()
+                holder = Holder(
+                    inbox=consumer,
+                    runs=trigger_runs(),
+                    max_receive_count=attributes.max_receive_count,
+                    retry_delay_seconds=settings["retry_delay_seconds"],
+                )
+                self.keeper = Keeper(consumer=consumer, holder=holder, routes=Routes.of(settings["routes"]))
+                self._ready.set()
+                await self.keeper.run()
+
+
+#: By the name of the dispatcher. What is in here is only what SQS would show to others if we were not.
+_places: dict[str, _Place] = {}
+
+
+async def _place_of(name: str, settings: Mapping[str, Any]) -> _Place:
+    """Return the place of a dispatcher: the one that its last trigger left, or a new one."""
+    place = _places.get(name)
+    is_alive = place is not None and place.task is not None and not place.task.done()
+    if place is None or not is_alive or place.settings != settings:
+        if place is not None:
+            await place.end()
+        place = _places[name] = _Place(settings)
+        place.open()
+    place.come()
+    return place
