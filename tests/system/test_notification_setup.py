@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.demo.cluster import Cluster
+from tests.lines import DAG_IMPORTS
 from tests.system.conftest import AddDags, Eventually
 
-_DAG = """
-from airflow.sdk import DAG
-
+_DAG = (
+    DAG_IMPORTS
+    + """
 from airflow_s3events import (
     QueueDestination,
     S3CheckNotificationOperator,
@@ -31,6 +32,7 @@ with DAG(dag_id="%(name)s", schedule=None):
     empty = S3ConfigureNotificationOperator(task_id="bad", **{**way, "events": ["s3:ObjectCreate:*"]})
     look >> configure >> again >> check >> remove >> empty
 """
+)
 
 
 def test_one_dag_sets_up_proves_and_takes_down(
