@@ -26,7 +26,6 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
     from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
     from airflow.sdk import (
         DAG,
-        BaseHook,
         BaseNotifier,
         BaseOperator,
         BaseSensorOperator,
@@ -34,7 +33,6 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
         PokeReturnValue,
     )
 else:
-    from airflow.hooks.base import BaseHook
     from airflow.models import DAG, BaseOperator
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
@@ -45,6 +43,10 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
 else:
     # Nothing watches for assets there: the trigger can be imported, and s3_event_asset says what it needs.
     BaseEventTrigger = BaseTrigger
+if TYPE_CHECKING or _AIRFLOW >= (3, 1):
+    from airflow.sdk import BaseHook
+else:
+    from airflow.hooks.base import BaseHook
 if TYPE_CHECKING or _AIRFLOW >= (3, 2):
     from airflow.sdk.exceptions import AirflowSensorTimeout
 else:

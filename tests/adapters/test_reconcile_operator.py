@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,12 +13,7 @@ from airflow_s3events.hooks.ledger import database_url
 from airflow_s3events.operators.reconcile import S3ReconcileOperator
 from tests.adapters.channel import Channel
 from tests.adapters.conftest import Bucket
-from tests.lines import AIRFLOW
-
-if TYPE_CHECKING or AIRFLOW >= (3, 2):
-    from airflow.sdk.exceptions import TaskDeferred
-else:
-    from airflow.exceptions import TaskDeferred
+from tests.adapters.deferral import TaskDeferred
 
 TI = SimpleNamespace(dag_id="reconcile", task_id="reconcile", run_id="manual__1", map_index=-1)
 CONTEXT: Any = {"ti": TI}
