@@ -49,12 +49,12 @@ if TYPE_CHECKING:
     from airflow_s3events.notifications.failed_runs import S3EventFailureNotifier
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.operators.failed_runs import S3EventRetryFailedRunsOperator
-    from airflow_s3events.operators.reconcile import S3ReconcileOperator
     from airflow_s3events.operators.notification_setup import (
         S3CheckNotificationOperator,
         S3ConfigureNotificationOperator,
         S3RemoveNotificationOperator,
     )
+    from airflow_s3events.operators.reconcile import S3ReconcileOperator
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes

@@ -7,6 +7,13 @@ from typing import Any
 from airflow_s3events import __version__
 
 _INTEGRATION = "Amazon S3 event notifications"
+_OPERATORS = (
+    "airflow_s3events.operators.dispatch",
+    "airflow_s3events.operators.failed_runs",
+    "airflow_s3events.operators.notification_setup",
+    "airflow_s3events.operators.reconcile",
+    "airflow_s3events.operators.redrive",
+)
 _HOOKS = (
     "airflow_s3events.hooks.airflow_rest",
     "airflow_s3events.hooks.buckets",
@@ -39,13 +46,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "operators": _modules(
-            "airflow_s3events.operators.dispatch",
-            "airflow_s3events.operators.failed_runs",
-            "airflow_s3events.operators.notification_setup",
-            "airflow_s3events.operators.reconcile",
-            "airflow_s3events.operators.redrive",
-        ),
+        "operators": _modules(*_OPERATORS),
         "sensors": _modules("airflow_s3events.sensors.arrivals", "airflow_s3events.sensors.dead_letters"),
         "hooks": _modules(*_HOOKS),
         "triggers": _modules(
