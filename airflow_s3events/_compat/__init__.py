@@ -25,7 +25,6 @@ _AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
     from airflow.sdk import (
         DAG,
-        BaseHook,
         BaseNotifier,
         BaseOperator,
         BaseSensorOperator,
@@ -33,11 +32,14 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
         PokeReturnValue,
     )
 else:
-    from airflow.hooks.base import BaseHook
     from airflow.models import DAG, BaseOperator
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
     from airflow.utils.context import Context
+if TYPE_CHECKING or _AIRFLOW >= (3, 1):
+    from airflow.sdk import BaseHook
+else:
+    from airflow.hooks.base import BaseHook
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
     from airflow.triggers.base import BaseEventTrigger
 else:
