@@ -6,12 +6,7 @@ Importing it imports no Airflow, which would choose its home before the tests ha
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from airflow.sdk.exceptions import TaskDeferred
-
-__all__ = ["AIRFLOW", "DAG_IMPORTS", "STORED_AT", "TaskDeferred", "serialized"]
+from typing import Any
 
 #: Major and minor version of the Airflow that is installed.
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
@@ -42,13 +37,3 @@ def serialized(dag: Any) -> Any:
     name = "DagSerialization" if hasattr(serialized_objects, "DagSerialization") else "SerializedDAG"
     serialization: Any = getattr(serialized_objects, name)
     return serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag))))
-
-
-def __getattr__(name: str) -> Any:
-    """``TaskDeferred``, which has moved, imported at its first use."""
-    if name != "TaskDeferred":
-        raise AttributeError(name)
-    from importlib import import_module
-
-    exceptions = import_module("airflow.sdk.exceptions" if AIRFLOW >= (3, 2) else "airflow.exceptions")
-    return exceptions.TaskDeferred

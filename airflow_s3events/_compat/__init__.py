@@ -36,15 +36,15 @@ else:
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
     from airflow.utils.context import Context
-if TYPE_CHECKING or _AIRFLOW >= (3, 1):
-    from airflow.sdk import BaseHook
-else:
-    from airflow.hooks.base import BaseHook
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
     from airflow.triggers.base import BaseEventTrigger
 else:
     # Nothing watches for assets there: the trigger can be imported, and s3_event_asset says what it needs.
     BaseEventTrigger = BaseTrigger
+if TYPE_CHECKING or _AIRFLOW >= (3, 1):
+    from airflow.sdk import BaseHook
+else:
+    from airflow.hooks.base import BaseHook
 if TYPE_CHECKING or _AIRFLOW >= (3, 2):
     from airflow.sdk.exceptions import AirflowSensorTimeout
 else:

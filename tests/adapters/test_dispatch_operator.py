@@ -21,9 +21,10 @@ from airflow_s3events.routing import Route, Routes
 from airflow_s3events.testing import bodies
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from tests.adapters.channel import Channel
+from tests.adapters.deferral import TaskDeferred
 from tests.adapters.metadata_database import MetadataDatabase
 from tests.adapters.test_trigger import counts, receive
-from tests.lines import AIRFLOW, TaskDeferred, serialized
+from tests.lines import AIRFLOW, serialized
 
 Side = Channel | MetadataDatabase
 
