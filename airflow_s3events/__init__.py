@@ -20,6 +20,7 @@ _PUBLIC = {
     "S3CheckNotificationOperator": "airflow_s3events.operators.notification_setup",
     "S3ConfigureNotificationOperator": "airflow_s3events.operators.notification_setup",
     "S3DeadLetterSensor": "airflow_s3events.sensors.dead_letters",
+    "S3EventAssetTrigger": "airflow_s3events.triggers.s3_event_asset",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
     "S3EventFailureNotifier": "airflow_s3events.notifications.failed_runs",
     "S3EventRedriveOperator": "airflow_s3events.operators.redrive",
@@ -28,12 +29,14 @@ _PUBLIC = {
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
     "TopicDestination": "airflow_s3events.notification_setup.destinations",
-    "events_of": "airflow_s3events.context",
+    "chunks_of": "airflow_s3events.packs",
+    "events_of": "airflow_s3events.tasks.context",
+    "s3_event_asset": "airflow_s3events.assets.s3_event",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
 }
 
 if TYPE_CHECKING:
-    from airflow_s3events.context import events_of
+    from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
     from airflow_s3events.notification_setup.destinations import (
@@ -51,10 +54,13 @@ if TYPE_CHECKING:
         S3RemoveNotificationOperator,
     )
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
+    from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
+    from airflow_s3events.tasks.context import events_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
+    from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 __all__ = [
     "EventBridgeDestination",
@@ -66,6 +72,7 @@ __all__ = [
     "S3CheckNotificationOperator",
     "S3ConfigureNotificationOperator",
     "S3DeadLetterSensor",
+    "S3EventAssetTrigger",
     "S3EventDispatchOperator",
     "S3EventFailureNotifier",
     "S3EventRedriveOperator",
@@ -74,7 +81,9 @@ __all__ = [
     "S3EventTrigger",
     "S3RemoveNotificationOperator",
     "TopicDestination",
+    "chunks_of",
     "events_of",
+    "s3_event_asset",
     "s3_event_dispatcher",
 ]
 

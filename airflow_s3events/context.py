@@ -1,33 +1,55 @@
-"""``events_of(context)``: the typed events that started a run, inside one of its tasks."""
+"""The typed events that started a run, out of the context of one of its tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
+from airflow_s3events.packs import AssetPack, own_events, read_pack
+
+#: ``earlier(asset, after, before)`` returns the asset events (``extra``, ``timestamp``) stored between both.
+Earlier = Callable[[Any, datetime, datetime], Iterable[Any]]
+#: How far the clocks of S3 and of Airflow may be apart.
+_CLOCK_SECONDS = 60.0
 
 
-def events_of(context: Mapping[str, Any]) -> list[ObjectEvent]:
-    """Return the object events that started the run of ``context``, in order.
-
-    A run that the dispatcher started has one. A run that somebody started by hand has none, unless the conf
-    given by hand holds an ``s3_event`` in the same form.
+def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEvent]:
+    """Return the object events that started the run of ``context``, each once, in order.
 
     Args:
-        context: The task's context, as ``execute`` receives it or ``get_current_context()`` returns it.
-
-    Returns:
-        The events; ``event_time`` is a ``pendulum.DateTime`` in UTC, as everywhere in Airflow. Runs that the
-        dispatcher starts have no logical date on Airflow 3, so use ``event_time`` where ``ds`` was used.
+        context: The task's context.
+        earlier: Asked for asset events that may hold an object event before this run does.
 
     Raises:
-        BodyError: The conf holds an ``s3_event`` that is not one.
+        BodyError: The conf, or an asset event, holds something else where object events should be.
     """
     conf = getattr(context.get("dag_run"), "conf", None) or {}
     data = conf.get(EVENT_MEMBER)
-    return [] if data is None else [_at_airflow_edge(ObjectEvent.deserialize(data))]
+    found = [] if data is None else [ObjectEvent.deserialize(data)]
+    for asset, asset_events in (context.get("triggering_asset_events") or {}).items():
+        packs = list(_packs(asset_events))
+        found += own_events(packs, _earlier_packs(asset, packs, earlier))
+    return [_at_airflow_edge(event) for event in found]
+
+
+def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
+    for stored in asset_events:
+        pack = read_pack(stored.extra, stored.timestamp)
+        if pack is not None:
+            yield pack
+
+
+def _earlier_packs(asset: Any, packs: list[AssetPack], earlier: Earlier) -> Iterator[AssetPack]:
+    """Yield what was stored before ``packs`` were: no object event can be in anything older than itself."""
+    times = [event.event_time for pack in packs for event in pack.events.values() if event.event_time]
+    if not times:
+        return
+    own = {pack.stored_at for pack in packs}
+    after = min(times) - timedelta(seconds=_CLOCK_SECONDS)
+    yield from (pack for pack in _packs(earlier(asset, after, max(own))) if pack.stored_at not in own)
 
 
 def _at_airflow_edge(event: ObjectEvent) -> ObjectEvent:

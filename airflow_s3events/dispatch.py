@@ -27,7 +27,13 @@ from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
 from airflow_s3events.holding import Holder, Waiting
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Route, Routes
-from airflow_s3events.settlement import Disposition, RunState, combine, release_delay_seconds
+from airflow_s3events.settlement import (
+    Disposition,
+    RunState,
+    combine,
+    receives_for_tries,
+    release_delay_seconds,
+)
 from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 
 log = logging.getLogger(__name__)
@@ -139,7 +145,13 @@ class Dispatcher:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
         self.starter = StoredStarter(self.runs)
 
-    def hold_runs(self, on_redelivery: Literal["clear", "new_run"], retry_delay_seconds: float) -> None:
+    def hold_runs(
+        self,
+        on_redelivery: Literal["clear", "new_run"],
+        retry_delay_seconds: float,
+        *,
+        dispatchers: int = 1,
+    ) -> None:
         """Have messages held until their runs have succeeded, and failed runs started again.
 
         While the inbox holds all it may, ``run`` goes on and waits for room: what it would give back then
@@ -148,8 +160,9 @@ class Dispatcher:
         Args:
             on_redelivery: As for ``SucceededStarter``.
             retry_delay_seconds: As for ``Holder``.
+            dispatchers: How many work on the queue side by side.
         """
-        limit = self.settings.max_receive_count
+        limit = receives_for_tries(self.settings.max_receive_count, dispatchers)
         self.starter = SucceededStarter(
             runs=self.runs,
             on_redelivery=on_redelivery,

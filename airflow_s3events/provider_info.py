@@ -50,9 +50,11 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_s3events.triggers.arrivals",
             "airflow_s3events.triggers.redrive",
             "airflow_s3events.triggers.s3_event",
+            "airflow_s3events.triggers.s3_event_asset",
             "airflow_s3events.triggers.s3_event_hold",
         ),
         "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
+        "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
     }
 
 

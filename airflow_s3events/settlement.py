@@ -141,7 +141,18 @@ _RECEIVES_WITHOUT_POLICY = 20
 _LONGEST_HOLD_SECONDS = 43_200
 
 
-def check_hold(attributes: QueueAttributes, *, has_dead_letters: bool, expected_hold_seconds: float) -> None:
+def receives_for_tries(max_receive_count: int | None, dispatchers: int) -> int | None:
+    """Return how many receives of a message its tries may use up; None where the queue has no policy.
+
+    What one of several dispatchers' triggers gives back for its task, the triggers of the others may receive
+    before the task does: one receive is kept for each of them.
+    """
+    return None if max_receive_count is None else max_receive_count - (dispatchers - 1)
+
+
+def check_hold(
+    attributes: QueueAttributes, *, has_dead_letters: bool, expected_hold_seconds: float, dispatchers: int = 1
+) -> None:
     """Refuse a queue that cannot hold messages until their runs have succeeded.
 
     Raises:
@@ -159,12 +170,13 @@ def check_hold(attributes: QueueAttributes, *, has_dead_letters: bool, expected_
             f"MessageRetentionPeriod={attributes.retention_seconds} of {attributes.arn}: set it to"
             f" {int(2 * expected_hold_seconds)} or more, twice expected_hold_seconds"
         )
-    least = _LEAST_TRIES * _RECEIVES_OF_A_TRY + int(expected_hold_seconds // _LONGEST_HOLD_SECONDS)
+    each = _RECEIVES_OF_A_TRY + dispatchers - 1
+    least = _LEAST_TRIES * each + int(expected_hold_seconds // _LONGEST_HOLD_SECONDS)
     limit = attributes.max_receive_count
     if limit is not None and limit < least:
         raise ConfigurationError(
             f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less"
-            f" than {least}, because each try of a run costs its message {_RECEIVES_OF_A_TRY} receives"
+            f" than {least}, because each try of a run costs its message {each} receives"
         )
 
 

@@ -25,7 +25,6 @@ _AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
     from airflow.sdk import (
         DAG,
-        BaseHook,
         BaseNotifier,
         BaseOperator,
         BaseSensorOperator,
@@ -33,12 +32,20 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
         PokeReturnValue,
     )
 else:
-    from airflow.hooks.base import BaseHook
     from airflow.models import DAG, BaseOperator
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
     from airflow.utils.context import Context
+if TYPE_CHECKING or _AIRFLOW >= (3, 0):
+    from airflow.triggers.base import BaseEventTrigger
+else:
+    # Nothing watches for assets there: the trigger can be imported, and s3_event_asset says what it needs.
+    BaseEventTrigger = BaseTrigger
 if TYPE_CHECKING or _AIRFLOW >= (3, 1):
+    from airflow.sdk import BaseHook
+else:
+    from airflow.hooks.base import BaseHook
+if TYPE_CHECKING or _AIRFLOW >= (3, 2):
     from airflow.sdk.exceptions import AirflowSensorTimeout
 else:
     from airflow.exceptions import AirflowSensorTimeout
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DAG",
     "AirflowSensorTimeout",
+    "BaseEventTrigger",
     "BaseHook",
     "BaseNotifier",
     "BaseOperator",

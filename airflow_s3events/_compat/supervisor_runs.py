@@ -121,7 +121,7 @@ class SupervisorRuns:
         from airflow.sdk.exceptions import AirflowRuntimeError
 
         try:
-            return await asyncio.to_thread(_send, request)
+            return await asyncio.to_thread(send, request)
         except AirflowRuntimeError as error:
             raise _translated(dag_id, error) from error
         except (EOFError, OSError) as error:
@@ -156,7 +156,7 @@ class TriggerRuns:
             raise OutageError(f"the triggerer does not answer: {type(error).__name__}") from error
 
 
-def _send(request: Any) -> Any:
+def send(request: Any) -> Any:
     # Looked up at each call: the runner sets the module's global once the task's channel is open.
     from airflow.sdk.execution_time import task_runner
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random as chance
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import fields
 from math import ceil
 from types import TracebackType
@@ -72,6 +72,7 @@ class Consumer:
         dead_letters: Queue | None = None,
         random: Callable[[], float] = chance.random,
     ) -> None:
+        self._queue = queue
         self._settings = settings = settings or ConsumerSettings()
         self._dead_letters = dead_letters
         self._counts: Counter[str] = Counter()
@@ -217,6 +218,24 @@ class Consumer:
         self._counts["dead_lettered"] += 1
         log.warning("Message %s went to the dead letter queue: %s", message.message_id, reason)
         self.acknowledge(message)
+
+    async def pass_on(self, message: Message, attributes: Mapping[str, str]) -> None:
+        """Send a copy with ``attributes`` to the queue itself, then acknowledge the message.
+
+        SQS cannot change a message, so this is how one consumer leaves word for another. An outage is waited
+        out; what comes between the two leaves both messages there.
+
+        Raises:
+            ConfigurationError: The queue refuses the copy. The message stays held.
+            OutageError: A stop came while the queue was out of reach. The message stays held.
+        """
+        await self._send(self._queue, message.body, dict(attributes))
+        self.acknowledge(message)
+
+    @property
+    def has_full_batch(self) -> bool:
+        """Whether the next batch is complete, or as complete as it may get: more is likely to follow it."""
+        return len(self._buffer) >= self._settings.batch_count or self._receiver.is_full
 
     async def flush(self) -> None:
         """Return when everything decided so far is settled or given up.

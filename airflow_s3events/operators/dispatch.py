@@ -82,16 +82,13 @@ class S3EventDispatchOperator(BaseOperator):
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
         parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
-        acknowledge: ``"run_stored"`` deletes a message when Airflow has its run. ``"run_succeeded"`` keeps it
-            in flight until the run has succeeded, starts a failed run again, and dead-letters the event with
-            the reason when the queue's ``maxReceiveCount`` leaves no further try (a try takes three
-            receives).
-        on_redelivery: With ``"run_succeeded"``: ``"clear"`` starts a failed run again under its own name,
-            ``"new_run"`` makes another, whose name ends in the attempt.
+        acknowledge: ``"run_stored"`` deletes a message when Airflow has its run, ``"run_succeeded"`` when the
+            run has succeeded: a failed one is started again, and its event dead-lettered with the reason when
+            ``maxReceiveCount`` leaves no further try (each takes three receives).
+        on_redelivery: How, then: ``"clear"`` under its own name, ``"new_run"`` under one with the attempt.
         max_held: Messages held for runs that work, at most; 1 to 2,000. Default 500.
-        retry_delay_seconds: A failed run is started again after so long, doubling to 15 minutes. Default 60.
-        expected_hold_seconds: How long runs take: a queue that keeps messages for less than twice as long is
-            refused. Default 1 hour.
+        retry_delay_seconds: Start again after so long, doubling to 15 minutes. Default 60.
+        expected_hold_seconds: How long runs take; messages must be kept twice as long. Default 1 hour.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
@@ -168,9 +165,10 @@ class S3EventDispatchOperator(BaseOperator):
             raise ConfigurationError(
                 f"max_held={self.max_held!r}: give a whole number from 1 to {_MOST_HELD}"
             )
-        before = self.ignore_before
-        if before is not None and getattr(before, "tzinfo", None) is None:
-            raise ConfigurationError(f"ignore_before={before!r}: give a datetime with a time zone")
+        if self.ignore_before is not None and getattr(self.ignore_before, "tzinfo", None) is None:
+            raise ConfigurationError(
+                f"ignore_before={self.ignore_before!r}: give a datetime with a time zone"
+            )
         self._consumer_settings(self.life_seconds)
 
     def execute(self, context: Context) -> None:
@@ -226,6 +224,7 @@ class S3EventDispatchOperator(BaseOperator):
             max_held=self.max_held,
             visibility_seconds=self.visibility_seconds,
             retry_delay_seconds=self.retry_delay_seconds,
+            parallel=self.parallel,
             **common,
         )
 
@@ -244,6 +243,7 @@ class S3EventDispatchOperator(BaseOperator):
                 attributes,
                 has_dead_letters=dead_letters is not None,
                 expected_hold_seconds=self.expected_hold_seconds,
+                dispatchers=self.parallel,
             )
         return dead_letters
 
@@ -373,15 +373,15 @@ class S3EventDispatchOperator(BaseOperator):
             gates=gates,
         )
         if self._holds:
-            dispatcher.hold_runs(self.on_redelivery, self.retry_delay_seconds)
+            dispatcher.hold_runs(self.on_redelivery, self.retry_delay_seconds, dispatchers=self.parallel)
         return dispatcher
 
     def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
         events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
         self.log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
         if dispatcher.holder is not None:
-            ended = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.holder.counts.items()))
-            self.log.info("On hold: %d. Runs: %s", len(dispatcher.holder), ended or "none ended")
+            held, ended = len(dispatcher.holder), dict(dispatcher.holder.counts)
+            self.log.info("On hold: %d. Runs: %s", held, ended)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_s3events._compat import BaseTrigger, TriggerEvent, trigger_runs
 
 if TYPE_CHECKING:
+    from airflow_s3events.consumer import Consumer
     from airflow_s3events.keeping import Keeper
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _KEEPING = (
     "max_held",
     "visibility_seconds",
     "retry_delay_seconds",
+    "parallel",
     *_AWS,
 )
 
@@ -53,7 +55,7 @@ class S3EventHoldTrigger(BaseTrigger):
         quiet_seconds: Fire no sooner: see ``_compat.earliest_resume_seconds``.
         recheck_seconds: When given, receive nothing, hold what is held, and fire after so long with reason
             ``recheck``: for DAGs that are paused or full.
-        max_held, visibility_seconds, retry_delay_seconds: As for the operator.
+        max_held, visibility_seconds, retry_delay_seconds, parallel: As for the operator.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
         v: Version of this form.
     """
@@ -71,6 +73,7 @@ class S3EventHoldTrigger(BaseTrigger):
         max_held: int = 500,
         visibility_seconds: int = 300,
         retry_delay_seconds: float = 60.0,
+        parallel: int = 1,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -88,6 +91,7 @@ class S3EventHoldTrigger(BaseTrigger):
         self.max_held = max_held
         self.visibility_seconds = visibility_seconds
         self.retry_delay_seconds = retry_delay_seconds
+        self.parallel = parallel
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -180,35 +184,39 @@ class _Place:
 
     async def _keep(self) -> None:
         from airflow_s3events.consumer import Consumer, ConsumerSettings
-        from airflow_s3events.holding import Holder
         from airflow_s3events.hooks.s3_events import hook_for
-        from airflow_s3events.keeping import Keeper
-        from airflow_s3events.routing import Routes
 
         settings = self.settings
         hook = hook_for(settings["sqs_queue"], **{name: settings[name] for name in _AWS})
         async with hook.open_client() as client:
             queue = await hook.queue(client, settings["sqs_queue"])
             attributes = await queue.describe()
-            dead_letters = await hook.queue(
-                client, settings["dead_letter_queue"] or str(attributes.dead_letter_arn)
-            )
+            named = settings["dead_letter_queue"] or str(attributes.dead_letter_arn)
             how = ConsumerSettings(
                 visibility_seconds=settings["visibility_seconds"],
                 max_in_flight=settings["max_held"],
                 receivers=1,
             )
-            async with Consumer(queue, how, dead_letters=dead_letters) as consumer:
+            async with Consumer(queue, how, dead_letters=await hook.queue(client, named)) as consumer:
                 consumer.pause()
-                holder = Holder(
-                    inbox=consumer,
-                    runs=trigger_runs(),
-                    max_receive_count=attributes.max_receive_count,
-                    retry_delay_seconds=settings["retry_delay_seconds"],
-                )
-                self.keeper = Keeper(consumer=consumer, holder=holder, routes=Routes.of(settings["routes"]))
+                self.keeper = self._make_keeper(consumer, attributes.max_receive_count)
                 self._ready.set()
                 await self.keeper.run()
+
+    def _make_keeper(self, consumer: Consumer, max_receive_count: int | None) -> Keeper:
+        from airflow_s3events.holding import Holder
+        from airflow_s3events.keeping import Keeper
+        from airflow_s3events.routing import Routes
+        from airflow_s3events.settlement import receives_for_tries
+
+        settings = self.settings
+        holder = Holder(
+            inbox=consumer,
+            runs=trigger_runs(),
+            max_receive_count=receives_for_tries(max_receive_count, settings["parallel"]),
+            retry_delay_seconds=settings["retry_delay_seconds"],
+        )
+        return Keeper(consumer=consumer, holder=holder, routes=Routes.of(settings["routes"]))
 
 
 #: By the name of the dispatcher. What is in here is only what SQS would show to others if we were not.

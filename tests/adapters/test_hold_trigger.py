@@ -19,8 +19,9 @@ from airflow_s3events.settlement import RunState
 from airflow_s3events.testing.bodies import object_created_body
 from airflow_s3events.triggers import s3_event_hold
 from airflow_s3events.triggers.s3_event_hold import S3EventHoldTrigger
+from tests.adapters.deferral import TaskDeferred
 from tests.core.dispatch_fakes import FakeRuns
-from tests.lines import AIRFLOW, TaskDeferred
+from tests.lines import AIRFLOW
 
 pytestmark = pytest.mark.skipif(AIRFLOW < (3, 0), reason="needs Airflow 3")
 

@@ -11,8 +11,8 @@ from airflow_s3events import S3EventRedriveOperator
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.sqs import MoveProgress, SqsQueue
 from airflow_s3events.triggers.redrive import S3RedriveTrigger
+from tests.adapters.deferral import TaskDeferred
 from tests.adapters.queues import attributes, dead_letters_of, messages, put
-from tests.lines import TaskDeferred
 
 COMPLETED = MoveProgress(status="COMPLETED", moved=3, to_move=3)
 RUNNING = MoveProgress(status="RUNNING", moved=1, to_move=3, handle="handle")

@@ -23,6 +23,7 @@ from airflow_s3events.settlement import (
     check_redrive,
     combine,
     may_start_again,
+    receives_for_tries,
     release_delay_seconds,
 )
 
@@ -199,6 +200,17 @@ class TestCheckHold:
     def test_wants_receives_for_three_tries(self) -> None:
         with pytest.raises(ConfigurationError, match=r"maxReceiveCount=8.*than 9"):
             self._check(max_receive_count=8)
+
+    def test_wants_a_receive_more_for_each_further_dispatcher_and_try(self) -> None:
+        queue = replace(self.QUEUE, max_receive_count=11)
+        check_hold(queue, has_dead_letters=True, expected_hold_seconds=60.0)
+        with pytest.raises(ConfigurationError, match="than 12"):
+            check_hold(queue, has_dead_letters=True, expected_hold_seconds=60.0, dispatchers=2)
+
+    def test_keeps_a_receive_for_each_further_dispatcher(self) -> None:
+        assert receives_for_tries(20, 1) == 20
+        assert receives_for_tries(20, 3) == 18
+        assert receives_for_tries(None, 3) is None
 
     def test_wants_a_receive_more_for_each_twelve_hours(self) -> None:
         with pytest.raises(ConfigurationError, match="than 11"):

@@ -1,0 +1,1 @@
+"""Assets that S3 events schedule."""

@@ -1,0 +1,280 @@
+"""``HaulStream``: from a consumer's batches to what each watcher is given, and back to settled messages.
+
+A haul is what one batch of messages holds for the watchers of a queue. Its messages are settled when every
+watcher's share is stored: one message may hold events for several watchers, and goes when all have theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as chance
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from airflow_s3events.consumer import Consumer
+from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.envelopes import parse_body
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError
+from airflow_s3events.messages import ORIGIN_ATTRIBUTE, SERVED_ATTRIBUTE, Message
+from airflow_s3events.packs import PackedEvent
+from airflow_s3events.settlement import Disposition, combine, release_delay_seconds
+from airflow_s3events.watchers import Wanted, Watcher, Watchers
+
+log = logging.getLogger(__name__)
+
+#: Messages read between two turns of the event loop: some milliseconds.
+_READ_AT_ONCE = 50
+#: First delay of a message, by why it is given back.
+_FIRST_DELAYS = {"owed": 1.0, "failed": 2.0, "error": 30.0, "unmatched": 60.0, "malformed": 60.0}
+
+Unmatched = Literal["leave", "discard", "dead-letter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaulSettings:
+    """How hauls are made and settled.
+
+    Attributes:
+        unmatched: The fate of an event that no watcher wants: ``"leave"`` (it becomes visible again, ever
+            later, until the queue's redrive policy takes it), ``"discard"`` or ``"dead-letter"``.
+        most_hauls: Hauls handed over and not settled, at most.
+        pace_seconds: After a haul that was not full, wait so long for more: fewer, fuller asset events.
+        hold_seconds: A message is deleted so long after all its shares were stored, if the watchers are still
+            there. Airflow calls a share stored, too, when there was nothing left to store it for.
+        max_receive_count: Of the queue's redrive policy; None where it has none.
+    """
+
+    unmatched: Unmatched = "leave"
+    most_hauls: int = 256
+    pace_seconds: float = 0.25
+    hold_seconds: float = 1.0
+    max_receive_count: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Catch:
+    """One message of a haul: who takes part of it, and what else is known of its fate."""
+
+    message: Message
+    takers: set[Watcher] = field(default_factory=set)
+    owed: set[str] = field(default_factory=set)
+    fates: list[tuple[Disposition, str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Haul:
+    """What one batch of messages holds for the watchers of a queue."""
+
+    #: What each watcher is to be given.
+    shares: dict[Watcher, list[PackedEvent]] = field(default_factory=lambda: defaultdict(list))
+    #: Watchers that have been given theirs.
+    given: set[Watcher] = field(default_factory=set)
+    catches: list[_Catch] = field(default_factory=list)
+
+    def take(self, watcher: Watcher) -> list[PackedEvent]:
+        """Return the share of ``watcher``, and note that it has it: ask when it is handed to Airflow."""
+        self.given.add(watcher)
+        return self.shares.get(watcher, [])
+
+
+class HaulStream:
+    """Makes hauls of a consumer's batches, and settles their messages when told what became of a haul.
+
+    What nobody here wants is settled at once. All else is settled by ``resolve``, which never waits. Between
+    the two, a crash costs a repeat and nothing else: the messages are in flight, and come again.
+
+    Args:
+        consumer: An open one. It should hand over hundreds of messages at a time.
+        watchers: Who wants what; may change at any time.
+        settings: See there.
+        random: Returns a number from 0 up to 1: jitter.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        watchers: Watchers,
+        settings: HaulSettings,
+        *,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        self._consumer = consumer
+        self._watchers = watchers
+        self._settings = settings
+        self._random = random
+        self._room = Wake()
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Hauls handed over and not settled.
+        self.under_way: set[Haul] = set()
+        #: Events by what became of them: packed, unmatched, owed, error. Messages: malformed, failed,
+        #: passed_on.
+        self.counts: Counter[str] = Counter()
+
+    async def hauls(self) -> AsyncIterator[Haul]:
+        """Yield hauls as messages come, until the consumer ends.
+
+        Raises:
+            ConfigurationError: As ``Consumer.batches``.
+        """
+        async for batch in self._consumer.batches():
+            haul = await self._read(batch)
+            if haul.shares:
+                self.under_way.add(haul)
+                yield haul
+                await self._pace()
+
+    def resolve(self, haul: Haul, *, failed: int = 0, rejected: int = 0) -> None:
+        """Settle the messages of ``haul``: every watcher has been given its share or will not get it.
+
+        Args:
+            haul: One that ``hauls`` gave.
+            failed: How many watchers did not store theirs; the messages come again.
+            rejected: How many refused theirs for good; the messages are dead-lettered.
+        """
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._settings.hold_seconds, self._conclude, haul, failed, rejected)
+
+    async def finish(self) -> None:
+        """Wait for dead letters and copies that are being sent."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _pace(self) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._consumer.has_full_batch:
+            await asyncio.sleep(self._settings.pace_seconds)
+        while len(self.under_way) >= self._settings.most_hauls and not self._consumer.stopping:
+            await self._room.wait(loop.time() + 1.0)
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    async def _read(self, batch: list[Message]) -> Haul:
+        haul = Haul()
+        for number, message in enumerate(batch):
+            if number % _READ_AT_ONCE == _READ_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            catch = self._sort(message, haul)
+            if catch.takers:
+                haul.catches.append(catch)
+            else:
+                self._settle(catch)
+        return haul
+
+    def _sort(self, message: Message, haul: Haul) -> _Catch:
+        catch = _Catch(message)
+        try:
+            origin = message.attributes.get(ORIGIN_ATTRIBUTE, message.message_id)
+            parsed = parse_body(message.body, message_id=origin)
+        except BodyError as error:
+            catch.fates.append((Disposition.DEAD_LETTER, "malformed", str(error)))
+            return catch
+        for bad in parsed.bad:
+            catch.fates.append((Disposition.DEAD_LETTER, "malformed", f"record {bad.index}: {bad.reason}"))
+        for event in parsed.events:
+            self._share(event, catch, haul)
+        return catch
+
+    def _share(self, event: ObjectEvent, catch: _Catch, haul: Haul) -> None:
+        served = served_of(catch.message)
+        wanted = self._watchers.want(event, served=served)
+        if wanted.takers:
+            packed = PackedEvent.of(event)
+            for watcher in wanted.takers:
+                haul.shares[watcher].append(packed)
+        catch.takers.update(wanted.takers)
+        catch.owed.update(wanted.owed)
+        catch.fates.extend(self._fates(wanted, is_served=bool(served)))
+
+    def _fates(self, wanted: Wanted, *, is_served: bool) -> list[tuple[Disposition, str, str]]:
+        self.counts["packed"] += bool(wanted.takers)
+        if wanted.errors:
+            return [(Disposition.RELEASE, "error", "; ".join(wanted.errors))]
+        if wanted.owed:
+            return [(Disposition.RELEASE, "owed", f"watchers not here: {', '.join(wanted.owed)}")]
+        if wanted.unmatched and not is_served:
+            return [(_UNMATCHED[self._settings.unmatched], "unmatched", "no watcher wants this event")]
+        return []
+
+    # --- settling -------------------------------------------------------------------------------------------
+
+    def _conclude(self, haul: Haul, failed: int, rejected: int) -> None:
+        self.under_way.discard(haul)
+        self._room.ring()
+        gone = {watcher for watcher in haul.shares if not self._has_stored(haul, watcher)}
+        for catch in haul.catches:
+            if rejected:
+                reason = "a watcher rejected it"
+                catch.fates.append((Disposition.DEAD_LETTER, "rejected", reason))
+            elif (failed and not gone) or catch.takers & gone:
+                catch.fates.append((Disposition.RELEASE, "failed", "a watcher ended before it had stored it"))
+            self._settle(catch)
+
+    def _has_stored(self, haul: Haul, watcher: Watcher) -> bool:
+        return watcher in haul.given and watcher in self._watchers.here
+
+    def _settle(self, catch: _Catch) -> None:
+        self.counts.update(what for _, what, _ in catch.fates)
+        fate = combine(disposition for disposition, _, _ in catch.fates)
+        reasons = [(what, reason) for disposition, what, reason in catch.fates if disposition is fate]
+        what, reason = reasons[0] if reasons else ("", "")
+        if fate is Disposition.ACKNOWLEDGE:
+            self._consumer.acknowledge(catch.message)
+        elif fate is Disposition.DEAD_LETTER:
+            self._later(self._dead_letter(catch.message, what, reason))
+        elif what == "owed" and catch.takers and {one for one, _ in reasons} == {"owed"}:
+            self._later(self._pass_on(catch))
+        else:
+            self._release(catch.message, what, reason)
+
+    def _release(self, message: Message, what: str, reason: str) -> None:
+        limit = self._settings.max_receive_count
+        delay = release_delay_seconds(message.receive_count, limit, _FIRST_DELAYS[what])
+        self._consumer.release(message, delay_seconds=delay * (0.75 + self._random() / 2), reason=reason)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _dead_letter(self, message: Message, what: str, reason: str) -> None:
+        try:
+            await self._consumer.dead_letter(message, reason)
+        except ConfigurationError as error:
+            log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
+            self._release(message, what, f"{error}: {reason}")
+        except OutageError:  # and we are stopping: it is given back with all else
+            log.info("Message %s could not be dead-lettered before the end", message.message_id)
+
+    async def _pass_on(self, catch: _Catch) -> None:
+        """Leave word for whoever has the other watchers that those here have had it."""
+        names = served_of(catch.message) | {watcher.name for watcher in catch.takers}
+        attributes = {
+            **catch.message.attributes,
+            SERVED_ATTRIBUTE: ",".join(sorted(names)),
+            ORIGIN_ATTRIBUTE: catch.message.attributes.get(ORIGIN_ATTRIBUTE, catch.message.message_id),
+        }
+        try:
+            await self._consumer.pass_on(catch.message, attributes)
+            self.counts["passed_on"] += 1
+        except ConfigurationError as error:
+            log.warning("Message %s cannot be passed on: %s", catch.message.message_id, error)
+            self._release(catch.message, "owed", str(error))
+        except OutageError:
+            log.info("Message %s could not be passed on before the end", catch.message.message_id)
+
+
+_UNMATCHED = {
+    "leave": Disposition.RELEASE,
+    "discard": Disposition.ACKNOWLEDGE,
+    "dead-letter": Disposition.DEAD_LETTER,
+}
+
+
+def served_of(message: Message) -> frozenset[str]:
+    """Return the names of the watchers that have had this message already."""
+    text = message.attributes.get(SERVED_ATTRIBUTE, "")
+    return frozenset(name for name in text.split(",") if name)

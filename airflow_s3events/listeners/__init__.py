@@ -1,0 +1,1 @@
+"""What Airflow's components tell us of themselves."""

@@ -1,0 +1,166 @@
+"""Queues a run for asset events that Airflow has stored and then left without one.
+
+Airflow's queue of asset runs keeps the time of the first event that was queued; the run takes the events up
+to that time, the row goes, and what came in between waits for the next event, for ever if none comes. Events
+stored while a DAG is paused are not queued at all. ``docs/explanation/assets.md`` has the whole story.
+
+Airflow stores a watcher's events in the main process of the triggerer, where there is a database. There a
+thread looks for events of our assets that are in no run and have nothing queued for them, and puts into
+Airflow's queue what Airflow would have put there: it never makes a run itself, and none without events.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.listeners import hookimpl
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+    from sqlalchemy.sql import Select
+
+log = logging.getLogger(__name__)
+
+_CLASSPATH = "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger"
+#: Seconds between two looks: while events come, for a while after the last one, and otherwise.
+_BUSY_SECONDS = 2.0
+_QUIET_SECONDS = 15.0
+_BUSY_FOR_SECONDS = 60.0
+#: The triggerer forks its other process right after its start: no thread of ours may hold a lock then.
+_START_SECONDS = 5.0
+
+
+class Sweeper:
+    """A thread that looks for stranded events from time to time, sooner when events come."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Event()
+        self._changed_at = float("-inf")
+        self._pid: int | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start the thread, if this process has none."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                threading.Thread(target=self._run, name="s3events-stranded", daemon=True).start()
+
+    def changed(self) -> None:
+        """Look soon: an event has come. Called within Airflow's transaction, so it only leaves word."""
+        self._changed_at = time.monotonic()
+        self._changed.set()
+        self.start()
+
+    def _run(self) -> None:
+        time.sleep(_START_SECONDS)
+        try:
+            import airflow.models.asset  # noqa: F401 - whether it is there
+        except ImportError:  # Airflow 2, which has no watchers
+            return
+        while True:
+            try:
+                if queued := sweep():
+                    log.info("Queued asset events that had no run: %s", queued)
+            except Exception:
+                # The database may be away, or another triggerer was first; the next look is seconds off.
+                log.warning("Could not look for stranded asset events", exc_info=True)
+            is_busy = time.monotonic() - self._changed_at < _BUSY_FOR_SECONDS
+            if is_busy:
+                time.sleep(_BUSY_SECONDS)
+            else:
+                self._changed.clear()
+                self._changed.wait(_QUIET_SECONDS)
+
+
+def sweep() -> int:
+    """Queue what is stranded now; return for how many pairs of an asset and a DAG that was."""
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return queue_stranded(session)
+
+
+def queue_stranded(session: Session) -> int:
+    """Do the same in a session of the caller's."""
+    from airflow.models.asset import AssetDagRunQueue
+    from sqlalchemy import insert
+
+    names = ["asset_id", "target_dag_id", "created_at"]
+    result: Any = session.execute(insert(AssetDagRunQueue).from_select(names, stranded()))
+    return int(result.rowcount)
+
+
+def stranded() -> Select[Any]:
+    """Select asset, DAG and time of the newest event, where our events are in no run and nothing is queued.
+
+    In one statement with the insert: what the scheduler has in hand is either still queued, or in its run.
+    """
+    from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.models.trigger import Trigger
+    from sqlalchemy import false, func, select
+
+    schedule = DagScheduleAssetReference
+    wanted = [
+        AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
+        DagModel.is_paused == false(),
+        # The window that Airflow itself leaves open for the next run.
+        AssetEvent.timestamp > func.coalesce(_last_run_after(), schedule.created_at),
+        ~AssetEvent.created_dagruns.any(DagRun.dag_id == schedule.dag_id),
+        ~_is_queued(),
+    ]
+    if hasattr(DagModel, "timetable_partitioned"):
+        # Their runs are made of partition keys, which events of a watcher do not have.
+        wanted.append(DagModel.timetable_partitioned == false())
+    return (
+        select(schedule.asset_id, schedule.dag_id, func.max(AssetEvent.timestamp))
+        .join(AssetEvent, AssetEvent.asset_id == schedule.asset_id)
+        .join(DagModel, DagModel.dag_id == schedule.dag_id)
+        .join(AssetModel, AssetModel.id == schedule.asset_id)
+        .where(*wanted)
+        .group_by(schedule.asset_id, schedule.dag_id)
+    )
+
+
+def _last_run_after() -> Any:
+    from airflow.models.asset import DagScheduleAssetReference
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.types import DagRunType
+    from sqlalchemy import func, select
+
+    runs = (DagRun.dag_id == DagScheduleAssetReference.dag_id, DagRun.run_type == DagRunType.ASSET_TRIGGERED)
+    return select(func.max(DagRun.run_after)).where(*runs).scalar_subquery()
+
+
+def _is_queued() -> Any:
+    from airflow.models.asset import AssetDagRunQueue, DagScheduleAssetReference
+    from sqlalchemy import exists
+
+    return exists().where(
+        AssetDagRunQueue.asset_id == DagScheduleAssetReference.asset_id,
+        AssetDagRunQueue.target_dag_id == DagScheduleAssetReference.dag_id,
+    )
+
+
+_sweeper = Sweeper()
+
+
+@hookimpl
+def on_starting(component: Any) -> None:  # noqa: ARG001 - named by Airflow
+    """Look once a triggerer has started: its predecessor may have died before it could."""
+    if "triggerer" in sys.argv:
+        _sweeper.start()
+
+
+@hookimpl
+def on_asset_changed(asset: Any) -> None:  # noqa: ARG001 - named by Airflow
+    """Look when an event has come, in the triggerer: it is where watchers' events are stored."""
+    if "triggerer" in sys.argv:
+        _sweeper.changed()

@@ -1,0 +1,1 @@
+"""How Airflow finds what is neither operator nor trigger."""

@@ -1,0 +1,1 @@
+"""Queues that the common.messaging provider knows of, where it is installed."""

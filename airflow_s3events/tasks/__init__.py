@@ -1,0 +1,1 @@
+"""What is called inside a task of a run."""

@@ -1,0 +1,142 @@
+"""Who watches a queue: which object events each watcher wants, here and in other triggerers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import ConfigurationError, RouteError
+from airflow_s3events.filters import EventFilter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watcher:
+    """One subscription to a queue: the same watcher that comes again is another one.
+
+    Args:
+        name: What tells it from all other watchers of the queue, wherever they run.
+        when: The object events it wants.
+    """
+
+    name: str
+    when: EventFilter
+
+
+def watcher_name(when: EventFilter, label: str = "") -> str:
+    """Return the name of a watcher: its label, or a digest of what it wants where it has none."""
+    return label or sha256(json.dumps(when.serialize(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the watchers of a queue say of one event."""
+
+    #: Watchers of this process that want it.
+    takers: tuple[Watcher, ...] = ()
+    #: Names of watchers elsewhere, or just absent, that want it and have not had it.
+    owed: tuple[str, ...] = ()
+    #: Why watchers here could not tell whether they want it.
+    errors: tuple[str, ...] = ()
+
+    @property
+    def unmatched(self) -> bool:
+        """Nobody wants it, and each could tell."""
+        return not (self.takers or self.owed or self.errors)
+
+
+@dataclass(slots=True)
+class Watchers:
+    """The watchers of one queue, as one process knows them."""
+
+    #: Watchers that run in this process.
+    here: set[Watcher] = field(default_factory=set)
+    #: All other watchers that are known of, by name: another triggerer has them, or they will come back.
+    elsewhere: dict[str, EventFilter] = field(default_factory=dict)
+    #: Called when a watcher has begun: the others have to hear of it before it misses anything.
+    on_join: Callable[[], None] = lambda: None
+
+    def join(self, watcher: Watcher) -> None:
+        """Note a watcher that has begun."""
+        self.here.add(watcher)
+        self.on_join()
+
+    def leave(self, watcher: Watcher) -> None:
+        """Note a watcher that has ended. What it wants stays owed to it until the roll forgets it."""
+        self.here.discard(watcher)
+        self.elsewhere.setdefault(watcher.name, watcher.when)
+
+    def told(self, roll: Mapping[str, EventFilter]) -> None:
+        """Take over what is known of all watchers of the queue."""
+        self.elsewhere = dict(roll)
+
+    def want(self, event: ObjectEvent, *, served: Collection[str] = ()) -> Wanted:
+        """Return who wants ``event``; watchers named in ``served`` have had it."""
+        takers: list[Watcher] = []
+        errors: list[str] = []
+        for watcher in self.here:
+            try:
+                if watcher.name not in served and watcher.when.matches(event):
+                    takers.append(watcher)
+            except RouteError as error:
+                errors.append(f"watcher {watcher.name}: {error}")
+        owed = self._owed(event, served)
+        return Wanted(tuple(takers), owed, tuple(errors))
+
+    def _owed(self, event: ObjectEvent, served: Collection[str]) -> tuple[str, ...]:
+        here = {watcher.name for watcher in self.here}
+        absent = [name for name in self.elsewhere if name not in here and name not in served]
+        return tuple(name for name in absent if _may_match(self.elsewhere[name], event))
+
+
+def call_roll(
+    entries: Any, watchers: Watchers, now: float, *, absent_seconds: float, renew_seconds: float
+) -> tuple[dict[str, Any], bool]:
+    """Bring the roll of a queue's watchers up to date: those here are seen now, those long unseen are out.
+
+    The roll is plain data that all triggerers share: ``{name: {"when": filter, "seen_at": seconds}}``. What
+    in it cannot be read is left out.
+
+    Args:
+        entries: The roll as it was stored; None where there is none yet.
+        watchers: Those of this process. Told of all others.
+        now: Seconds since the epoch.
+        absent_seconds: A watcher that nobody has seen for so long is forgotten.
+        renew_seconds: One that is here is written down again after so long.
+
+    Returns:
+        The new roll, and whether it is worth storing.
+    """
+    roll = _readable(entries, now - absent_seconds)
+    is_changed = roll.keys() != (entries.keys() if isinstance(entries, Mapping) else set())
+    for watcher in watchers.here:
+        when = watcher.when.serialize()
+        entry = roll.get(watcher.name)
+        if entry is None or entry["when"] != when or now - entry["seen_at"] >= renew_seconds:
+            roll[watcher.name] = {"when": when, "seen_at": now}
+            is_changed = True
+    watchers.told({name: EventFilter.deserialize(entry["when"]) for name, entry in roll.items()})
+    return roll, is_changed
+
+
+def _readable(entries: Any, since: float) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+        try:
+            when, seen_at = EventFilter.deserialize(entry["when"]), float(entry["seen_at"])
+        except (ConfigurationError, KeyError, TypeError, ValueError):
+            continue
+        if seen_at >= since:
+            found[str(name)] = {"when": when.serialize(), "seen_at": seen_at}
+    return found
+
+
+def _may_match(when: EventFilter, event: ObjectEvent) -> bool:
+    """Whether it does; where a function of the user's cannot be asked here, it may."""
+    try:
+        return when.matches(event)
+    except RouteError:
+        return True

@@ -1,0 +1,200 @@
+"""Stranded asset events: what is found and queued, on a database of Airflow's own models."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+
+from airflow_s3events.listeners.stranded_events import _CLASSPATH, queue_stranded
+from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
+from tests.lines import AIRFLOW
+
+START = datetime(2026, 11, 25, tzinfo=timezone.utc)
+_numbers = itertools.count(1)
+
+pytestmark = pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has no asset watchers")
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+class World:
+    """An asset that our trigger watches and a DAG scheduled on it, since ``START``."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.asset = self.add_asset("landing", _CLASSPATH)
+        self.add_dag("process", self.asset)
+
+    def add_asset(self, name: str, classpath: str) -> int:
+        from airflow.models.asset import AssetModel
+        from airflow.models.trigger import Trigger
+
+        asset = AssetModel(name=name, uri=name, group="asset", extra={})
+        trigger = Trigger(classpath=classpath, kwargs={})
+        self.session.add_all([asset, trigger])
+        self.session.flush()
+        if hasattr(asset, "add_trigger"):
+            asset.add_trigger(trigger, name)
+        else:  # before 3.2
+            asset.triggers.append(trigger)
+        self.session.flush()
+        number: int = asset.id
+        return number
+
+    def add_dag(self, dag_id: str, asset_id: int, **members: Any) -> None:
+        from airflow.models.asset import DagScheduleAssetReference
+        from airflow.models.dag import DagModel
+
+        if hasattr(DagModel, "bundle_name"):
+            members["bundle_name"] = "bundle"
+        self.session.add(DagModel(dag_id=dag_id, is_paused=False, **members))
+        self.session.flush()
+        reference = DagScheduleAssetReference(dag_id=dag_id, asset_id=asset_id, created_at=START)
+        self.session.add(reference)
+        self.session.flush()
+
+    def store(self, seconds: float, asset_id: int | None = None) -> Any:
+        from airflow.models.asset import AssetEvent
+
+        event = AssetEvent(asset_id=asset_id or self.asset, timestamp=at(seconds), extra={})
+        self.session.add(event)
+        self.session.flush()
+        return event
+
+    def queue(self, seconds: float) -> None:
+        from airflow.models.asset import AssetDagRunQueue
+
+        row = AssetDagRunQueue(asset_id=self.asset, target_dag_id="process", created_at=at(seconds))
+        self.session.add(row)
+        self.session.flush()
+
+    def run(self, seconds: float, *events: Any, dag_id: str = "process") -> None:
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+        run = DagRun(
+            dag_id=dag_id,
+            run_id=f"asset_triggered__{next(_numbers)}",
+            run_type=DagRunType.ASSET_TRIGGERED,
+            run_after=at(seconds),
+            triggered_by=DagRunTriggeredByType.ASSET,
+        )
+        run.consumed_asset_events.extend(events)
+        self.session.add(run)
+        self.session.flush()
+
+    def queued(self) -> list[tuple[str, datetime]]:
+        from airflow.models.asset import AssetDagRunQueue
+
+        queue_stranded(self.session)
+        rows = self.session.scalars(select(AssetDagRunQueue)).all()
+        return [(row.target_dag_id, row.created_at) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Any]:
+    from airflow.models import import_all_models
+    from airflow.models.base import Base
+
+    import_all_models()
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def world(engine: Any) -> Iterator[World]:
+    with engine.connect() as connection, connection.begin() as transaction:
+        with Session(bind=connection) as session:
+            yield World(session)
+        transaction.rollback()
+
+
+def test_the_trigger_is_known_by_the_path_that_it_is_stored_under() -> None:
+    assert S3EventAssetTrigger(sqs_queue="q").serialize()[0] == _CLASSPATH
+
+
+def test_an_event_left_between_a_run_and_the_next_is_queued_up_to_its_own_time(world: World) -> None:
+    first = world.store(1)
+    world.store(2)
+    world.store(3)
+    world.run(1, first)
+    assert world.queued() == [("process", at(3))]
+
+
+def test_an_event_that_has_no_run_at_all_is_queued(world: World) -> None:
+    world.store(1)
+    assert world.queued() == [("process", at(1))]
+
+
+def test_what_is_queued_already_is_airflow_s_to_run(world: World) -> None:
+    world.store(1)
+    world.store(2)
+    world.queue(1)
+    assert world.queued() == [("process", at(1))]
+
+
+def test_events_that_are_in_a_run_start_no_empty_one(world: World) -> None:
+    world.run(2, world.store(1), world.store(2))
+    assert world.queued() == []
+
+
+def test_looking_twice_queues_once(world: World) -> None:
+    world.store(1)
+    assert world.queued() == world.queued() == [("process", at(1))]
+
+
+def test_a_paused_dag_gets_its_events_when_it_is_unpaused(world: World) -> None:
+    from airflow.models.dag import DagModel
+
+    world.run(1, world.store(1))
+    dag = world.session.get(DagModel, "process")
+    assert dag is not None
+    dag.is_paused = True
+    world.store(2)
+    assert world.queued() == []
+    dag.is_paused = False
+    assert world.queued() == [("process", at(2))]
+
+
+def test_events_older_than_the_schedule_are_not_for_it(world: World) -> None:
+    world.store(-1)
+    assert world.queued() == []
+
+
+def test_what_airflow_s_next_run_would_not_take_is_left_alone(world: World) -> None:
+    world.run(1, world.store(1))
+    world.store(2)
+    world.run(3, world.store(3))
+    assert world.queued() == []
+
+
+def test_each_dag_is_looked_at_by_itself(world: World) -> None:
+    world.add_dag("archive", world.asset)
+    event = world.store(1)
+    world.run(1, event)
+    assert world.queued() == [("archive", at(1))]
+
+
+def test_assets_of_other_triggers_are_left_as_airflow_has_them(world: World) -> None:
+    other = world.add_asset("other", "somebody.else.Trigger")
+    world.add_dag("theirs", other)
+    world.store(1, other)
+    assert world.queued() == []
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 2), reason="partitions came with 3.2")
+def test_a_dag_that_runs_by_partition_is_not_queued(world: World) -> None:
+    world.add_dag("partitioned", world.asset, timetable_partitioned=True)
+    world.run(1, world.store(1))
+    world.store(2)
+    assert [dag_id for dag_id, _ in world.queued()] == ["process"]

@@ -1,0 +1,140 @@
+"""Who wants an event: watchers here, watchers elsewhere, and the roll that all keep together."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_s3events.filters import EventFilter, everything, predicate, prefix, suffix
+from airflow_s3events.watchers import Watcher, Watchers, call_roll, watcher_name
+from tests.strategies import make_event
+
+A, B = prefix("in/a/"), prefix("in/")
+HOUR = 3_600.0
+
+
+def rolled(
+    entries: Any, watchers: Watchers, now: float = 1_000.0, absent_seconds: float = HOUR
+) -> tuple[dict[str, Any], bool]:
+    return call_roll(entries, watchers, now, absent_seconds=absent_seconds, renew_seconds=60.0)
+
+
+def watchers_with(**filters: EventFilter) -> Watchers:
+    watchers = Watchers()
+    for name, when in filters.items():
+        watchers.join(Watcher(name, when))
+    return watchers
+
+
+def test_everybody_here_who_wants_an_event_takes_it() -> None:
+    watchers = watchers_with(a=A, b=B, csv=suffix(".csv"))
+    wanted = watchers.want(make_event(key="in/a/1.txt"))
+    assert {watcher.name for watcher in wanted.takers} == {"a", "b"}
+    assert not wanted.unmatched
+
+
+def test_what_nobody_wants_is_unmatched() -> None:
+    assert watchers_with(a=A).want(make_event(key="out/1")).unmatched
+
+
+def test_a_watcher_that_cannot_tell_leaves_the_event_undecided() -> None:
+    wanted = watchers_with(own=predicate("no.such:function")).want(make_event())
+    assert wanted.errors
+    assert not wanted.unmatched
+
+
+def test_a_watcher_elsewhere_is_owed_what_it_wants() -> None:
+    watchers = watchers_with(a=A)
+    watchers.told({"a": A, "b": B})
+    wanted = watchers.want(make_event(key="in/a/1"))
+    assert [watcher.name for watcher in wanted.takers] == ["a"]
+    assert wanted.owed == ("b",)
+
+
+def test_a_watcher_elsewhere_whose_function_is_not_here_may_want_everything() -> None:
+    watchers = Watchers(elsewhere={"own": predicate("no.such:function")})
+    assert watchers.want(make_event()).owed == ("own",)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_watcher_that_has_had_it_does_not_get_it_again(name: str) -> None:
+    watchers = watchers_with(a=A)
+    watchers.told({"b": B})
+    wanted = watchers.want(make_event(key="in/a/1"), served={name})
+    assert name not in {watcher.name for watcher in wanted.takers} | set(wanted.owed)
+
+
+def test_a_watcher_that_has_just_left_is_owed_what_it_wants() -> None:
+    watchers = Watchers()
+    watcher = Watcher("a", A)
+    watchers.join(watcher)
+    watchers.leave(watcher)
+    assert watchers.want(make_event(key="in/a/1")).owed == ("a",)
+
+
+def test_the_same_watcher_that_comes_again_is_another_one() -> None:
+    assert Watcher("a", A) != Watcher("a", A)
+
+
+@given(st.sampled_from([A & B, B & A, ~~(A & B & A)]))
+def test_a_watcher_without_a_label_is_named_by_what_it_wants(when: EventFilter) -> None:
+    assert watcher_name(when) == watcher_name(A & B)
+    assert watcher_name(when) != watcher_name(B)
+    assert watcher_name(when, "landing") == "landing"
+
+
+def test_the_first_roll_holds_the_watchers_here() -> None:
+    roll, is_changed = rolled(None, watchers_with(a=A))
+    assert roll == {"a": {"when": A.serialize(), "seen_at": 1_000.0}}
+    assert is_changed
+
+
+def test_a_roll_that_is_up_to_date_is_not_stored_again() -> None:
+    watchers = watchers_with(a=A)
+    roll, _ = rolled(None, watchers)
+    assert rolled(json.loads(json.dumps(roll)), watchers, 1_059.0) == (roll, False)
+    assert rolled(roll, watchers, 1_060.0)[1]
+
+
+def test_a_changed_filter_is_stored_at_once() -> None:
+    roll, _ = rolled(None, watchers_with(a=A))
+    again, is_changed = rolled(roll, watchers_with(a=B), 1_001.0)
+    assert is_changed
+    assert again["a"]["when"] == B.serialize()
+
+
+def test_two_triggerers_learn_of_each_other() -> None:
+    here, there = watchers_with(a=A), watchers_with(b=B)
+    roll, _ = rolled(None, here)
+    roll, _ = rolled(roll, there, 1_001.0)
+    rolled(roll, here, 1_002.0)
+    assert there.elsewhere["a"] == A
+    assert here.elsewhere["b"] == B
+
+
+def test_a_watcher_long_unseen_is_forgotten() -> None:
+    roll, _ = rolled(None, watchers_with(a=A))
+    watchers = Watchers()
+    assert rolled(roll, watchers, 1_000.0 + HOUR) == (roll, False)
+    assert rolled(roll, watchers, 1_001.0 + HOUR) == ({}, True)
+    assert watchers.elsewhere == {}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        "text",
+        {"a": None},
+        {"a": {"when": {"x": 1}, "seen_at": 1}},
+        {"a": {"when": everything.serialize()}},
+    ],
+)
+def test_a_roll_that_somebody_has_spoilt_is_made_anew(entries: Any) -> None:
+    roll, is_changed = rolled(entries, watchers_with(b=B))
+    assert list(roll) == ["b"]
+    assert is_changed

@@ -1,0 +1,204 @@
+"""Kills triggerers in turn while objects come for many assets on one queue, and audits what became of them.
+
+    python -m tests.system.faults.assets --objects 3000 --assets 10 --kills 6
+
+Two triggerers share the watchers of the queue; each object is wanted by an asset of its own and by the last
+asset, which wants all. Progress goes to stderr; the last line of stdout is one JSON object. Exit status 0:
+the audit is clean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
+from airflow_s3events.demo.cluster import Cluster
+from tests.system.postgres import Postgres
+
+_DAGS = """
+import json
+from pathlib import Path
+
+from airflow.sdk import DAG, get_current_context, task
+
+from airflow_s3events import events_of, s3_event_asset
+
+for name, part in %(assets)r.items():
+    when = {"glob": f"**/*{part}*"}
+    asset = s3_event_asset(name, sqs_queue=%(queue)r, when=when, visibility_seconds=30)
+    with DAG(dag_id=name, schedule=asset, max_active_runs=1):
+
+        @task
+        def note():
+            context = get_current_context()
+            folder = Path(%(notes)r) / context["dag"].dag_id
+            folder.mkdir(parents=True, exist_ok=True)
+            written = folder / f"{context['ti'].id}.new"
+            written.write_text(json.dumps([event.key for event in events_of(context)]))
+            written.rename(written.with_suffix(".json"))
+
+        note()
+"""
+_TRIGGERERS = ("triggerer", "triggerer-2")
+#: A dead triggerer's watchers go to the other after so long: 30 s by default, longer than between two kills.
+_ENVIRONMENT = {
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    # So that both triggerers get some of the watchers; by default the first one there takes fifty at once.
+    "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "1",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+}
+_SAY_SECONDS = 30.0
+#: With nothing in the queue, what is missing so long does not come any more.
+_GIVE_UP_SECONDS = 90.0
+
+
+class Stage:
+    """Airflow with two triggerers, and the queue that they share."""
+
+    def __init__(self, folder: Path, postgres: Postgres, aws: EmbeddedAws, assets: int) -> None:
+        self.aws = aws
+        self.bucket: NotifyingBucket = aws.notifying_bucket("landing", max_receive_count=20)
+        names = [f"asset{number}" for number in range(assets)]
+        self.manifest: dict[str, Any] = {
+            "notes": str(folder / "notes"),
+            "assets": {**{name: f"-{name}-" for name in names[:-1]}, names[-1]: "-"},
+            "keys": [],
+        }
+        dags = folder / "dags"
+        dags.mkdir(parents=True)
+        values = {**self.manifest, "queue": self.bucket.queue_url}
+        (dags / "assets.py").write_text(_DAGS % values)
+        self.database_url = postgres.create_database("airflow")
+        environment = {"AIRFLOW_CONN_AWS_DEFAULT": aws.connection, **_ENVIRONMENT}
+        self.cluster = Cluster(
+            folder / "airflow", dags_folder=dags, database_url=self.database_url, environment=environment
+        )
+
+    def feed(self, count: int, seconds: float) -> None:
+        """Upload ``count`` objects within ``seconds``, each for one of the assets."""
+        names = list(self.manifest["assets"])[:-1]
+        start = time.monotonic()
+        for number in range(count):
+            key = f"in/{number:06}-{names[number % len(names)]}-.csv"
+            self.aws.s3.put_object(Bucket=self.bucket.bucket, Key=key, Body=b"1")
+            self.manifest["keys"].append(key)
+            time.sleep(max(0.0, start + (number + 1) * seconds / count - time.monotonic()))
+
+    def kill(self, name: str) -> None:
+        """Kill one triggerer and start it anew."""
+        self.cluster.kill(name)
+        self.cluster.processes.stop(name)
+        self.cluster.start_component("triggerer", name)
+
+    def owners(self) -> dict[str, int]:
+        """How many watchers each living triggerer has: it shows whether they are split."""
+        rows = self._rows("SELECT triggerer_id, count(*) FROM trigger GROUP BY triggerer_id ORDER BY 1")
+        return {str(owner): int(count) for owner, count in rows}
+
+    def audit(self) -> dict[str, Any]:
+        """What the audit, in a process of its own, says."""
+        path = self.cluster.folder / "manifest.json"
+        path.write_text(json.dumps(self.manifest))
+        command = [sys.executable, str(Path(__file__).with_name("audit_assets.py")), str(path)]
+        command += ["--database", self.database_url, "--endpoint", self.aws.endpoint_url]
+        command += ["--queue", self.bucket.queue_url, "--dlq", self.bucket.dlq_url]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def _rows(self, sql: str) -> list[Any]:
+        from sqlalchemy import create_engine, text
+
+        engine = create_engine(self.database_url)
+        with engine.connect() as connection:
+            rows = list(connection.execute(text(sql)))
+        engine.dispose()
+        return rows
+
+
+def main() -> int:
+    """Play, audit, report."""
+    options = _options()
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="s3events-assets-"))
+    try:
+        with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
+            stage = Stage(folder, postgres, aws, options.assets)
+            with stage.cluster as cluster:
+                cluster.start_component("triggerer", "triggerer-2")
+                for name in stage.manifest["assets"]:
+                    cluster.wait_for_dag(name)
+                report = _play(stage, options, say)
+    finally:
+        if options.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    report["seconds"] = round(time.monotonic() - started, 1)
+    report["versions"] = {"apache-airflow": version("apache-airflow")}
+    print(json.dumps(report, ensure_ascii=False))
+    return 0 if report["audit"]["clean"] else 1
+
+
+def _play(stage: Stage, options: argparse.Namespace, say: Any) -> dict[str, Any]:
+    chance = random.Random(options.seed)
+    feeding = threading.Thread(
+        target=stage.feed, args=(options.objects, (options.kills + 1) * options.interval), daemon=True
+    )
+    feeding.start()
+    owners = []
+    for number in range(options.kills):
+        time.sleep(options.interval * (0.75 + chance.random() / 2))
+        owners.append(stage.owners())
+        say(f"kill {number + 1}; watchers by triggerer: {owners[-1]}")
+        stage.kill(_TRIGGERERS[number % 2])
+    feeding.join()
+    _wait(stage, options.patience * 60, say)
+    return {"seed": options.seed, "kills": options.kills, "owners": owners, "audit": stage.audit()}
+
+
+def _wait(stage: Stage, seconds: float, say: Any) -> None:
+    """Wait until all is well, or nothing moves any more."""
+    deadline = busy = time.monotonic()
+    last: dict[str, Any] = {}
+    while time.monotonic() < deadline + seconds:
+        result = stage.audit()
+        if result["clean"]:
+            return
+        if result != last:
+            last, busy = result, time.monotonic()
+            say(str({name: value for name, value in result.items() if name != "named"}))
+        if not result["queue"] and time.monotonic() - busy > _GIVE_UP_SECONDS:
+            return
+        time.sleep(5)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.system.faults.assets", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--objects", type=int, default=3000)
+    parser.add_argument("--assets", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--interval", type=float, default=20.0, help="seconds between two kills, on average")
+    parser.add_argument("--seed", type=int, default=1, help="draws the moments of the kills")
+    parser.add_argument("--patience", type=float, default=30.0, help="minutes to wait for the end")
+    parser.add_argument("--folder", type=Path, help="work here and leave the logs; default: a temporary one")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
