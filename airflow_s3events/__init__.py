@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
+    "FunctionDestination": "airflow_s3events.notification_setup.destinations",
     "ObjectEvent": "airflow_s3events.events",
+    "QueueDestination": "airflow_s3events.notification_setup.destinations",
     "Route": "airflow_s3events.routing",
     "Routes": "airflow_s3events.routing",
+    "S3CheckNotificationOperator": "airflow_s3events.operators.notification_setup",
+    "S3ConfigureNotificationOperator": "airflow_s3events.operators.notification_setup",
     "S3DeadLetterSensor": "airflow_s3events.sensors.dead_letters",
     "S3EventAssetTrigger": "airflow_s3events.triggers.s3_event_asset",
     "S3EventDispatchOperator": "airflow_s3events.operators.dispatch",
@@ -22,6 +27,8 @@ _PUBLIC = {
     "S3EventRetryFailedRunsOperator": "airflow_s3events.operators.failed_runs",
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
+    "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
+    "TopicDestination": "airflow_s3events.notification_setup.destinations",
     "chunks_of": "airflow_s3events.packs",
     "events_of": "airflow_s3events.tasks.context",
     "s3_event_asset": "airflow_s3events.assets.s3_event",
@@ -32,9 +39,20 @@ if TYPE_CHECKING:
     from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
+    from airflow_s3events.notification_setup.destinations import (
+        EventBridgeDestination,
+        FunctionDestination,
+        QueueDestination,
+        TopicDestination,
+    )
     from airflow_s3events.notifications.failed_runs import S3EventFailureNotifier
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.operators.failed_runs import S3EventRetryFailedRunsOperator
+    from airflow_s3events.operators.notification_setup import (
+        S3CheckNotificationOperator,
+        S3ConfigureNotificationOperator,
+        S3RemoveNotificationOperator,
+    )
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes
@@ -45,9 +63,14 @@ if TYPE_CHECKING:
     from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 __all__ = [
+    "EventBridgeDestination",
+    "FunctionDestination",
     "ObjectEvent",
+    "QueueDestination",
     "Route",
     "Routes",
+    "S3CheckNotificationOperator",
+    "S3ConfigureNotificationOperator",
     "S3DeadLetterSensor",
     "S3EventAssetTrigger",
     "S3EventDispatchOperator",
@@ -56,6 +79,8 @@ __all__ = [
     "S3EventRetryFailedRunsOperator",
     "S3EventSensor",
     "S3EventTrigger",
+    "S3RemoveNotificationOperator",
+    "TopicDestination",
     "chunks_of",
     "events_of",
     "s3_event_asset",

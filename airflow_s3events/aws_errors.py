@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
@@ -14,6 +14,7 @@ _OUTAGES = {
     "ExpiredToken",  # the credentials are refreshed before the next try
     "ExpiredTokenException",
     "KmsThrottled",
+    "OperationAborted",  # another change of the same bucket is under way
     "OverLimit",  # too much in flight: settling makes room
     "RequestExpired",
     "RequestThrottled",
@@ -28,6 +29,13 @@ _SERVER_ERROR = 500
 
 @asynccontextmanager
 async def translated(what: str, settings: Mapping[str, str], *, otherwise: str) -> AsyncIterator[None]:
+    """``translating`` for ``async with``."""
+    with translating(what, settings, otherwise=otherwise):
+        yield
+
+
+@contextmanager
+def translating(what: str, settings: Mapping[str, str], *, otherwise: str) -> Iterator[None]:
     """Turn what botocore raises into ``OutageError`` (waiting helps) or ``ConfigurationError``.
 
     Args:
@@ -59,7 +67,9 @@ def _translate(
     error: Any, what: str, settings: Mapping[str, str], otherwise: str
 ) -> ConfigurationError | OutageError:
     details = error.response.get("Error", {})
-    code, text = str(details.get("Code", "")), str(details.get("Message", ""))
+    # S3 names what it refuses beside the text: a destination's ARN, and what is wrong with it.
+    named = [str(details[name]) for name in sorted(details) if name.startswith("Argument")]
+    code, text = str(details.get("Code", "")), ": ".join([str(details.get("Message", "")), *named])
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     name = code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
     if name in _OUTAGES or status >= _SERVER_ERROR:

@@ -25,6 +25,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "check": Command("airflow_s3events.check", "what is wrong on the way from a bucket to its queue"),
     "dead-letters": Command(
         "airflow_s3events.redriving", "look at dead letters, send them back, park or purge them"
     ),

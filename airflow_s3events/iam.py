@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from dataclasses import replace
 from typing import Any
 
-from airflow_s3events.arns import Arn, check_account, check_region, is_arn, partition_of
+from airflow_s3events.arns import Arn, partition_of
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.policies import PURPOSES, Resources, role_policy
-from airflow_s3events.sqs import region_of
+from airflow_s3events.sqs import queue_arn
 
 OK = 0
 REFUSED = 2
-
-_IN_URL = re.compile(r"https?://[^/]+/(?P<account>\d{12})/(?P<name>[\w.-]+)/?")
 
 #: What a dispatcher without a dead letter queue is told.
 NO_DEAD_LETTERS = (
@@ -101,16 +98,7 @@ def _resources(args: argparse.Namespace) -> Resources:
 
 
 def _queue(text: str | None, args: argparse.Namespace, option: str) -> Arn | None:
-    if text is None or is_arn(text):
-        return _arn(text, "sqs", option)
-    address = _IN_URL.fullmatch(text)
-    region, account = (region_of(text), address["account"]) if address else (args.region, args.account)
-    if not region or not account:
-        raise ConfigurationError(f"{option}: {text!r}: give its ARN or its URL, or --region and --account")
-    check_region(region, setting="--region")
-    check_account(account, setting="--account")
-    name = address["name"] if address else text
-    return Arn(partition=partition_of(region), service="sqs", region=region, account=account, resource=name)
+    return None if text is None else queue_arn(text, args.region, args.account, setting=option)
 
 
 def _arn(text: str | None, service: str, option: str) -> Arn | None:

@@ -7,6 +7,17 @@ from typing import Any
 from airflow_s3events import __version__
 
 _INTEGRATION = "Amazon S3 event notifications"
+_HOOKS = (
+    "airflow_s3events.hooks.airflow_rest",
+    "airflow_s3events.hooks.buckets",
+    "airflow_s3events.hooks.event_rules",
+    "airflow_s3events.hooks.functions",
+    "airflow_s3events.hooks.keys",
+    "airflow_s3events.hooks.notification_setup",
+    "airflow_s3events.hooks.queues",
+    "airflow_s3events.hooks.s3_events",
+    "airflow_s3events.hooks.topics",
+)
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -30,10 +41,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules(
             "airflow_s3events.operators.dispatch",
             "airflow_s3events.operators.failed_runs",
+            "airflow_s3events.operators.notification_setup",
             "airflow_s3events.operators.redrive",
         ),
         "sensors": _modules("airflow_s3events.sensors.arrivals", "airflow_s3events.sensors.dead_letters"),
-        "hooks": _modules("airflow_s3events.hooks.airflow_rest", "airflow_s3events.hooks.s3_events"),
+        "hooks": _modules(*_HOOKS),
         "triggers": _modules(
             "airflow_s3events.triggers.arrivals",
             "airflow_s3events.triggers.redrive",

@@ -133,7 +133,7 @@ _DETAIL_OBJECT_MEMBERS = frozenset({"key", "size", "etag", "eTag", "version-id",
 
 #: detail-type, reason and deletion-type to S3's own event type
 #: (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-mapping-troubleshooting.html).
-_S3_TYPES: Mapping[tuple[str, Any, Any], str] = MappingProxyType(
+EVENTBRIDGE_TYPES: Mapping[tuple[str, Any, Any], str] = MappingProxyType(
     {
         ("Object Created", "PutObject", None): "ObjectCreated:Put",
         ("Object Created", "POST Object", None): "ObjectCreated:Post",
@@ -151,7 +151,7 @@ _S3_TYPES: Mapping[tuple[str, Any, Any], str] = MappingProxyType(
 )
 #: Where reason and deletion-type say nothing more. ``Other`` keeps an unknown way to make or remove an object
 #: (moto sends none that AWS knows) inside ``ObjectCreated:*`` and ``ObjectRemoved:*``.
-_S3_FAMILIES: Mapping[str, str] = MappingProxyType(
+EVENTBRIDGE_FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "Object Created": "ObjectCreated:Other",
         "Object Deleted": "ObjectRemoved:Other",
@@ -214,9 +214,9 @@ def read_eventbridge(document: dict[str, Any], delivery_id: str, outside: str) -
 
 def _s3_type(name: str, reason: Any, deletion_type: Any) -> str:
     try:
-        return _S3_TYPES[name, reason, deletion_type]
+        return EVENTBRIDGE_TYPES[name, reason, deletion_type]
     except (KeyError, TypeError):
-        return _S3_FAMILIES.get(name, name)
+        return EVENTBRIDGE_FAMILIES.get(name, name)
 
 
 def _detail_extra(

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_s3events.arns import Arn, check_account, check_region, is_arn, partition_of
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.messages import Message, QueueAttributes
@@ -44,6 +45,7 @@ _HOSTS = (
     re.compile(rf"https?://{_REGION}\.queue\.amazonaws\."),
 )
 _ARN = re.compile(r"arn:[\w-]+:sqs:(?P<region>[^:]+):(?P<account>\d+):(?P<name>[\w-]+(?:\.fifo)?)")
+_ADDRESS = re.compile(r"https?://[^/]+/(?P<account>\d{12})/(?P<name>[\w.-]+)/?")
 _NAME = re.compile(r"[\w-]{1,80}(?:\.fifo)?", re.ASCII)
 
 
@@ -55,6 +57,33 @@ def region_of(queue: str) -> str | None:
         return "us-east-1"
     found = [match for host in _HOSTS if (match := host.match(queue))]
     return found[0]["region"] if found else None
+
+
+def queue_arn(queue: str, region: str | None, account: str | None, *, setting: str) -> Arn:
+    """Return the ARN of ``queue``: an ARN as it is, a URL of AWS read, a name put together.
+
+    Args:
+        queue: ARN, URL or name.
+        region: For a name, and for a URL that tells none.
+        account: For a name: twelve digits.
+        setting: What an error names.
+
+    Raises:
+        ConfigurationError: ``queue`` is none of these, or a name without region or account.
+    """
+    if is_arn(queue):
+        return Arn.of_service(queue, "sqs", setting=setting)
+    address = _ADDRESS.fullmatch(queue)
+    name = address["name"] if address else queue
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{setting}: {queue!r}: give the URL, the ARN or the name of a queue")
+    account = address["account"] if address else account
+    region = region_of(queue) or region
+    if not region or not account:
+        raise ConfigurationError(f"{setting}: {queue!r} is a name: give the ARN, or region and account too")
+    check_region(region, setting=setting)
+    check_account(account, setting=setting)
+    return Arn(partition=partition_of(region), service="sqs", region=region, account=account, resource=name)
 
 
 async def queue_url(client: Any, queue: str) -> str:

@@ -32,7 +32,7 @@ def ministack_server() -> Iterator[str]:
     settings = {
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",
-        "SERVICES": "s3,sqs,sns,events",
+        "SERVICES": "s3,sqs,sns,events,kms,lambda,sts",
         "LOG_LEVEL": "WARNING",
     }
     with _serving([sys.executable, "-m", "ministack"], port, settings) as url:
@@ -48,7 +48,7 @@ def localstack_server(python: str) -> Iterator[str]:
     port = free_port()
     settings = {
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
-        "SERVICES": "s3,sqs,sns,events",
+        "SERVICES": "s3,sqs,sns,events,kms,sts,lambda,iam",
         "DISABLE_EVENTS": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "DNS_ADDRESS": "0",

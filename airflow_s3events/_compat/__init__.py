@@ -25,7 +25,6 @@ _AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 if TYPE_CHECKING or _AIRFLOW >= (3, 0):
     from airflow.sdk import (
         DAG,
-        BaseHook,
         BaseNotifier,
         BaseOperator,
         BaseSensorOperator,
@@ -33,7 +32,6 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
         PokeReturnValue,
     )
 else:
-    from airflow.hooks.base import BaseHook
     from airflow.models import DAG, BaseOperator
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
@@ -43,6 +41,10 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 0):
 else:
     # Nothing watches for assets there: the trigger can be imported, and s3_event_asset says what it needs.
     BaseEventTrigger = BaseTrigger
+if TYPE_CHECKING or _AIRFLOW >= (3, 1):
+    from airflow.sdk import BaseHook
+else:
+    from airflow.hooks.base import BaseHook
 if TYPE_CHECKING or _AIRFLOW >= (3, 2):
     from airflow.sdk.exceptions import AirflowSensorTimeout
 else:

@@ -166,7 +166,8 @@ async def _serve(port: int) -> None:
 def main(port: str) -> None:
     """Serve until SIGTERM."""
     # ministack reads these when it is imported.
-    os.environ.update(GATEWAY_PORT=port, MINISTACK_HOST="127.0.0.1", SERVICES="s3,sqs", LOG_LEVEL="WARNING")
+    os.environ.update(GATEWAY_PORT=port, MINISTACK_HOST="127.0.0.1", LOG_LEVEL="WARNING")
+    os.environ["SERVICES"] = "s3,sqs,sts"
     asyncio.run(_serve(int(port)))
 
 

@@ -8,7 +8,7 @@ call of ours shows them: SQS uses a queue's KMS key with the rights of whoever s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -42,6 +42,8 @@ class Resources:
             return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
         if kind == "bucket":
             return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        if kind == "bus":
+            return str(replace(self.archive, resource="event-bus/default")) if self.archive else None
         found: Arn | None = getattr(self, kind)
         return None if found is None else str(found)
 
@@ -50,6 +52,11 @@ _LOOK_UP = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 _READ_RULES = ("s3:GetBucketLocation", "s3:GetBucketNotification")
 _MAKE_QUEUE = (*_LOOK_UP, "sqs:CreateQueue", "sqs:SetQueueAttributes")
 _MEND_KEY = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy")
+_READ_TOPIC = (
+    "sns:GetSubscriptionAttributes",
+    "sns:GetTopicAttributes",
+    "sns:ListSubscriptionsByTopic",
+)
 _READ_RULE = ("events:DescribeRule", "events:ListTargetsByRule")
 _READ_KEY = ("kms:DescribeKey", "kms:GetKeyPolicy")
 
@@ -79,10 +86,8 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "queue_key": _MEND_KEY,
             "dead_letter_key": _READ_KEY,
             "topic": (
+                *_READ_TOPIC,
                 "sns:CreateTopic",
-                "sns:GetSubscriptionAttributes",
-                "sns:GetTopicAttributes",
-                "sns:ListSubscriptionsByTopic",
                 "sns:SetSubscriptionAttributes",
                 "sns:SetTopicAttributes",
                 "sns:Subscribe",
@@ -95,6 +100,8 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
                 "events:PutTargets",
             ),
             "archive": ("events:CreateArchive", "events:DescribeArchive"),
+            # Making an archive is a right on the bus too.
+            "bus": ("events:CreateArchive",),
         },
         "check": {
             "bucket": _READ_RULES,
@@ -102,25 +109,21 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "dead_letter_queue": _LOOK_UP,
             "queue_key": _READ_KEY,
             "dead_letter_key": _READ_KEY,
-            "topic": ("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
+            "topic": _READ_TOPIC,
             "function": ("lambda:GetPolicy",),
             "rule": _READ_RULE,
+            "archive": ("events:DescribeArchive",),
         },
         "prove": {
-            "objects": ("s3:DeleteObject", "s3:PutObject"),
+            "objects": ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"),
             "queue": ("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
             "queue_key": ("kms:Decrypt",),
         },
         "remove": {
-            "bucket": ("s3:GetBucketNotification", "s3:PutBucketNotification"),
+            "bucket": (*_READ_RULES, "s3:PutBucketNotification"),
             "queue": (*_LOOK_UP, "sqs:DeleteQueue", "sqs:SetQueueAttributes"),
-            "dead_letter_queue": (*_LOOK_UP, "sqs:DeleteQueue"),
-            "topic": (
-                "sns:GetTopicAttributes",
-                "sns:ListSubscriptionsByTopic",
-                "sns:SetTopicAttributes",
-                "sns:Unsubscribe",
-            ),
+            "dead_letter_queue": (*_LOOK_UP, "sqs:DeleteQueue", "sqs:SetQueueAttributes"),
+            "topic": (*_READ_TOPIC, "sns:SetTopicAttributes", "sns:Unsubscribe"),
             "function": ("lambda:GetPolicy", "lambda:RemovePermission"),
             "rule": (*_READ_RULE, "events:DeleteRule", "events:RemoveTargets"),
         },

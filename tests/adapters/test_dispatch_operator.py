@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -21,14 +21,10 @@ from airflow_s3events.routing import Route, Routes
 from airflow_s3events.testing import bodies
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from tests.adapters.channel import Channel
+from tests.adapters.deferral import TaskDeferred
 from tests.adapters.metadata_database import MetadataDatabase
 from tests.adapters.test_trigger import counts, receive
 from tests.lines import AIRFLOW, serialized
-
-if TYPE_CHECKING or AIRFLOW >= (3, 2):
-    from airflow.sdk.exceptions import TaskDeferred
-else:
-    from airflow.exceptions import TaskDeferred
 
 Side = Channel | MetadataDatabase
 

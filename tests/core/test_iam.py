@@ -41,7 +41,8 @@ def test_everything_that_is_named_is_in_the_policy(capsys: pytest.CaptureFixture
     options = [text for pair in named.items() for text in pair]
     assert main(["iam", "--for", "configure", "--bucket", "landing", *options]) == 0
     resources = {statement["Resource"] for statement in json.loads(capsys.readouterr().out)["Statement"]}
-    assert resources == {*named.values(), "arn:aws:s3:::landing"}
+    bus = "arn:aws:events:eu-west-1:111122223333:event-bus/default"
+    assert resources == {*named.values(), "arn:aws:s3:::landing", bus}
 
 
 def test_the_region_tells_the_partition_of_the_bucket(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,9 @@ def three_runs(scene: Scene) -> None:
         scene.put(3)
         scene.task_in("deferred", "running")
         scene.waits_until(lambda: set(scene.keys) <= set(scene.started()), f"runs of round {number}")
+        if state and AIRFLOW < (3, 0):
+            # A task of Airflow 2 that defers at that moment stores its run as it knew it: not marked.
+            scene.task_in("deferred")
         if state:
             (run,) = [run for run in scene.cluster.runs(scene.name) if run["state"] == "running"]
             scene.set_run_state(run["dag_run_id"], state)
