@@ -127,6 +127,14 @@ class World:
         return list(answer.get("Messages", []))
 
 
+def world_at(url: str, monkeypatch: Any) -> World:
+    """A new world on an emulator, with its bucket, behind ``aws_default``."""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(url))
+    made = World(url)
+    made.make_bucket()
+    return made
+
+
 class Calls:
     """Every call of AWS that a process makes, by operation and parameters."""
 

@@ -228,7 +228,7 @@ def _check_empty(queue: FoundQueue) -> None:
     if waiting:
         raise ConfigurationError(
             f"delete_queues: {queue.arn} holds about {waiting} messages; let them be worked off or moved"
-            " first, or leave delete_queues off"
+            " first (one may be the test event that S3 sends at set-up), or leave delete_queues off"
         )
 
 

@@ -19,6 +19,7 @@ from airflow_s3events.consumer import Queue
 from airflow_s3events.sqs import SqsQueue
 from airflow_s3events.testing import InMemoryQueue
 from tests.emulators import localstack_server, ministack_server, moto_server
+from tests.setup_world import World, world_at
 
 #: A Python that has LocalStack, which judges only where there is one.
 LOCALSTACK = os.environ.get("S3EVENTS_LOCALSTACK")
@@ -127,3 +128,9 @@ async def _make_on_emulator(client: Any, dead_letters: Queue | None, max_receive
         attributes["RedrivePolicy"] = json.dumps(policy)
     answer = await client.create_queue(QueueName=f"q-{uuid4()}", Attributes=attributes)
     return SqsQueue(client, answer["QueueUrl"])
+
+
+@pytest.fixture(params=("moto", "ministack", "localstack"))
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A bucket of the test's own on an emulator behind ``aws_default``; a test says what one lacks."""
+    return world_at(request.getfixturevalue(f"{request.param}_url"), monkeypatch)

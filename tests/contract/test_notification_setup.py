@@ -20,27 +20,13 @@ from airflow_s3events.notification_setup.destinations import (
     TopicDestination,
 )
 from airflow_s3events.policies import Grant, evaluate, parse_policy
-from tests.setup_world import Calls, World, connection
-
-KINDS = ("moto", "ministack", "localstack")
-
-
-@pytest.fixture(params=KINDS)
-def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
-    url = request.getfixturevalue(f"{request.param}_url")
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(url))
-    made = World(url)
-    made.make_bucket()
-    return made
+from tests.setup_world import Calls, World, world_at
 
 
 @pytest.fixture
 def on_ministack(ministack_url: str, monkeypatch: pytest.MonkeyPatch) -> World:
     """For EventBridge: moto forgets the bucket's switch."""
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(ministack_url))
-    made = World(ministack_url)
-    made.make_bucket()
-    return made
+    return world_at(ministack_url, monkeypatch)
 
 
 def sender_of(world: World) -> Grant:

@@ -25,17 +25,6 @@ from airflow_s3events.notification_setup.destinations import (
 from tests.notification_strategies import rules
 from tests.setup_world import SETTLE, Calls, World, connection
 
-KINDS = ("moto", "ministack", "localstack")
-
-
-@pytest.fixture(params=KINDS)
-def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
-    url = request.getfixturevalue(f"{request.param}_url")
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(url))
-    made = World(url)
-    made.make_bucket()
-    return made
-
 
 def rule(world: World, name: str, prefix: str) -> Rule:
     destination = f"arn:aws:sqs:us-east-1:{world.hooks.account(None)}:{world.name}-theirs"
