@@ -24,6 +24,10 @@ class Channel:
         """Pause a DAG."""
         self.paused.add(dag_id)
 
+    def unpause(self, dag_id: str) -> None:
+        """Let it run again."""
+        self.paused.discard(dag_id)
+
     def forget_runs(self, _: Any) -> None:
         """From now on say yes to a run and do not keep it."""
         self.is_forgetful = True

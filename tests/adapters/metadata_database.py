@@ -52,6 +52,10 @@ class MetadataDatabase:
         """Pause a DAG."""
         self.mark(dag_id, is_paused=True)
 
+    def unpause(self, dag_id: str) -> None:
+        """Let it run again."""
+        self.mark(dag_id, is_paused=False)
+
     def mark(self, dag_id: str, **values: Any) -> None:
         """Set columns of a DAG's row."""
         from airflow.models import DagModel

@@ -286,7 +286,7 @@ def test_an_order_without_a_ledger_is_refused() -> None:
 
 
 def test_what_was_started_is_in_the_ledger(
-    queue: str, sqs: Any, channel: Side, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    queue: str, sqs: Any, airflow_side: Side, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     connection = {"conn_type": "sqlite", "host": f"{tmp_path}/ledger.db"}
@@ -295,4 +295,4 @@ def test_what_was_started_is_in_the_ledger(
     deferral_of(operator_of(queue, ledger="sql:ledger", ordering="newest"))
     (entry,) = asyncio.run(Ledger(SqlStore(url)).history("landing", "a.csv"))
     assert (entry.what, entry.dag_id) == ("started", "process")
-    assert len(channel.runs) == 1
+    assert len(airflow_side.runs) == 1
