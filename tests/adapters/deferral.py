@@ -1,4 +1,4 @@
-"""What an operator raises to defer, on each of Airflow's lines."""
+"""What an operator raises to defer or to be skipped, on each of Airflow's lines."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from tests.lines import AIRFLOW
 
 if TYPE_CHECKING or AIRFLOW >= (3, 2):
-    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 else:
-    from airflow.exceptions import TaskDeferred
+    from airflow.exceptions import AirflowSkipException, TaskDeferred
 
-__all__ = ["TaskDeferred"]
+__all__ = ["AirflowSkipException", "TaskDeferred"]

@@ -8,21 +8,17 @@ import time
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import DAG
-from airflow.sdk.exceptions import (
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferred,
-)
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_s3events import ObjectEvent, S3EventSensor
+from airflow_s3events._compat import DAG, AirflowSensorTimeout
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.filters import size, suffix
 from airflow_s3events.triggers.arrivals import S3ArrivalTrigger
 from tests.adapters.conftest import Bucket
+from tests.adapters.deferral import AirflowSkipException, TaskDeferred
 from tests.adapters.test_trigger import counts, receive
 from tests.emulators import free_port
+from tests.lines import serialized
 
 
 def sensor_of(**kwargs: Any) -> S3EventSensor:
@@ -109,7 +105,7 @@ def test_goes_through_airflow_s_serialisation_one_by_one_and_mapped() -> None:
     with DAG(dag_id="waits", schedule=None) as dag:
         sensor_of(task_id="one", prefix="s3://b/in/", count=3, when=suffix(".csv") & ~size(max_bytes=0))
         S3EventSensor.partial(task_id="many", bucket_name="b").expand(bucket_key=["a", "b"])
-    again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    again = serialized(dag)
     assert sorted(task.task_id for task in again.tasks) == ["many", "one"]
 
 
