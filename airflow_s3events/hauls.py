@@ -26,8 +26,8 @@ from airflow_s3events.watchers import Wanted, Watcher, Watchers
 
 log = logging.getLogger(__name__)
 
-#: Messages read between two turns of the event loop: some milliseconds.
-_READ_AT_ONCE = 50
+#: Messages read, or settled, between two turns of the event loop: some milliseconds.
+_AT_ONCE = 50
 #: First delay of a message, by why it is given back.
 _FIRST_DELAYS = {"owed": 1.0, "failed": 2.0, "error": 30.0, "unmatched": 60.0, "malformed": 60.0}
 
@@ -69,16 +69,19 @@ class _Catch:
 class Haul:
     """What one batch of messages holds for the watchers of a queue."""
 
-    #: What each watcher is to be given.
+    #: What each watcher is still to be given.
     shares: dict[Watcher, list[PackedEvent]] = field(default_factory=lambda: defaultdict(list))
     #: Watchers that have been given theirs.
     given: set[Watcher] = field(default_factory=set)
     catches: list[_Catch] = field(default_factory=list)
 
     def take(self, watcher: Watcher) -> list[PackedEvent]:
-        """Return the share of ``watcher``, and note that it has it: ask when it is handed to Airflow."""
+        """Return the share of ``watcher``, and note that it has it: ask when it is handed to Airflow.
+
+        The haul lets go of it: what it holds while Airflow stores slows down the whole process's collector.
+        """
         self.given.add(watcher)
-        return self.shares.get(watcher, [])
+        return self.shares.pop(watcher, [])
 
 
 class HaulStream:
@@ -135,13 +138,12 @@ class HaulStream:
             failed: How many watchers did not store theirs; the messages come again.
             rejected: How many refused theirs for good; the messages are dead-lettered.
         """
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._settings.hold_seconds, self._conclude, haul, failed, rejected)
+        self._later(self._conclude(haul, failed, rejected))
 
     async def finish(self) -> None:
-        """Wait for dead letters and copies that are being sent."""
+        """Wait for what is being settled, dead-lettered or passed on, for as long as a haul is held."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks))
+            await asyncio.wait(set(self._tasks), timeout=2 * self._settings.hold_seconds)
 
     async def _pace(self) -> None:
         loop = asyncio.get_running_loop()
@@ -155,7 +157,7 @@ class HaulStream:
     async def _read(self, batch: list[Message]) -> Haul:
         haul = Haul()
         for number, message in enumerate(batch):
-            if number % _READ_AT_ONCE == _READ_AT_ONCE - 1:
+            if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
             catch = self._sort(message, haul)
             if catch.takers:
@@ -167,8 +169,7 @@ class HaulStream:
     def _sort(self, message: Message, haul: Haul) -> _Catch:
         catch = _Catch(message)
         try:
-            origin = message.attributes.get(ORIGIN_ATTRIBUTE, message.message_id)
-            parsed = parse_body(message.body, message_id=origin)
+            parsed = parse_body(message.body, message_id=message.delivery_id)
         except BodyError as error:
             catch.fates.append((Disposition.DEAD_LETTER, "malformed", str(error)))
             return catch
@@ -201,11 +202,15 @@ class HaulStream:
 
     # --- settling -------------------------------------------------------------------------------------------
 
-    def _conclude(self, haul: Haul, failed: int, rejected: int) -> None:
+    async def _conclude(self, haul: Haul, failed: int, rejected: int) -> None:
+        await asyncio.sleep(self._settings.hold_seconds)
         self.under_way.discard(haul)
         self._room.ring()
-        gone = {watcher for watcher in haul.shares if not self._has_stored(haul, watcher)}
-        for catch in haul.catches:
+        wanted = {watcher for catch in haul.catches for watcher in catch.takers}
+        gone = {watcher for watcher in wanted if not self._has_stored(haul, watcher)}
+        for number, catch in enumerate(haul.catches):
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
             if rejected:
                 reason = "a watcher rejected it"
                 catch.fates.append((Disposition.DEAD_LETTER, "rejected", reason))
@@ -255,7 +260,7 @@ class HaulStream:
         attributes = {
             **catch.message.attributes,
             SERVED_ATTRIBUTE: ",".join(sorted(names)),
-            ORIGIN_ATTRIBUTE: catch.message.attributes.get(ORIGIN_ATTRIBUTE, catch.message.message_id),
+            ORIGIN_ATTRIBUTE: catch.message.delivery_id,
         }
         try:
             await self._consumer.pass_on(catch.message, attributes)

@@ -10,9 +10,6 @@ from types import MappingProxyType
 ATTEMPT_ATTRIBUTE = "s3events.attempt"
 #: Message attribute of a copy that was passed on: names of the watchers that have had it, by commas.
 SERVED_ATTRIBUTE = "s3events.served"
-#: Message attribute of such a copy: the message id of the original, which the identity may rest on.
-ORIGIN_ATTRIBUTE = "s3events.origin"
-
 #: Message attribute of a copy: SQS's id of the message that first brought the event.
 ORIGIN_ATTRIBUTE = "s3events.message_id"
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from airflow_s3events.arns import Arn, check_account, check_region, is_arn, partition_of
@@ -16,6 +17,8 @@ from airflow_s3events.messages import Message, QueueAttributes
 
 #: Entries of one batch call, and messages of one receive.
 _MOST_ENTRIES = 10
+#: Group of everything that this package sends to a FIFO queue: dead letters, and what comes back from there.
+_GROUP = "s3events"
 
 #: AWS's error code to the setting that cures it
 #: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html).
@@ -194,11 +197,24 @@ class SqsQueue:
         return [entries[index][0] for index in failed]
 
     async def send(self, body: str, *, attributes: Mapping[str, str], delay_seconds: int = 0) -> str:
-        """Send one message and return its message id; ``attributes`` become attributes of type String."""
+        """Send one message and return its message id; ``attributes`` become attributes of type String.
+
+        A FIFO queue takes no delay for one message, and wants a group and an id of its contents: the second
+        of two equal messages within five minutes is not kept there
+        (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
+        """
         typed = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        if self.url.endswith(".fifo"):
+            contents = json.dumps([body, dict(attributes)], sort_keys=True).encode()
+            extra: dict[str, Any] = {
+                "MessageGroupId": _GROUP,
+                "MessageDeduplicationId": sha256(contents).hexdigest(),
+            }
+        else:
+            extra = {"DelaySeconds": delay_seconds}
         async with self._translated("SendMessage"):
             answer = await self._client.send_message(
-                QueueUrl=self.url, MessageBody=body, MessageAttributes=typed, DelaySeconds=delay_seconds
+                QueueUrl=self.url, MessageBody=body, MessageAttributes=typed, **extra
             )
         return str(answer["MessageId"])
 

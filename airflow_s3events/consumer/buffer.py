@@ -32,12 +32,14 @@ class Buffer:
         """Append what was just received."""
         for held in received:
             self._waiting.append(held)
+            held.is_buffered = True
             self._size += held.size
 
     def discard(self, held: Held) -> None:
         """Take out a message that is not to be handed over any more, if it is here."""
-        if held in self._waiting:
+        if held.is_buffered:
             self._waiting.remove(held)
+            held.is_buffered = False
             self._size -= held.size
 
     def ready_at(self) -> float | None:
@@ -53,6 +55,7 @@ class Buffer:
         size = 0
         while self._waiting and len(batch) < self._batch_count and size < self._batch_bytes:
             held = self._waiting.popleft()
+            held.is_buffered = False
             size += held.size
             batch.append(held.message)
         self._size -= size

@@ -32,6 +32,8 @@ class Held:
     extend_at: float
     #: The disposition it was given; None while whoever holds it has not decided.
     decision: str | None = None
+    #: Whether it waits in the buffer to be handed over.
+    is_buffered: bool = False
 
 
 def seconds_left(held: Held, now: float) -> int:

@@ -94,6 +94,7 @@ class World:
     def queued(self) -> list[tuple[str, datetime]]:
         from airflow.models.asset import AssetDagRunQueue
 
+        self.session.flush()
         queue_stranded(self.session)
         rows = self.session.scalars(select(AssetDagRunQueue)).all()
         return [(row.target_dag_id, row.created_at) for row in rows]

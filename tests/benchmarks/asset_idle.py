@@ -123,11 +123,13 @@ async def _longest(count: int, filters: list[EventFilter]) -> float:
     clock = asyncio.ensure_future(watch_the_clock())
     async with Consumer(queue, settings) as consumer:
         stream: Any = HaulStream(consumer, watchers, HaulSettings())
+        handed = 0
         async for haul in stream.hauls():
+            handed += len(haul.catches)
             for watcher in list(haul.shares):
                 haul.take(watcher)
             stream.resolve(haul)
-            if consumer.stats.received >= count and not consumer.has_full_batch:
+            if handed == count:
                 break
         while len(queue):  # noqa: ASYNC110 - a queue tells nobody
             await asyncio.sleep(0.01)

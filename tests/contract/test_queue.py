@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -374,3 +375,15 @@ class TestSqsQueue:
     async def test_a_queue_in_another_region_names_the_setting(self, sqs_client: Any) -> None:
         with pytest.raises(ConfigurationError, match="region_name"):
             await queue_url(sqs_client, "arn:aws:sqs:eu-west-1:123456789012:landing")
+
+
+async def test_a_fifo_queue_takes_what_is_sent_for_it(kind: str, sqs_client: Any) -> None:
+    if kind == "memory":
+        pytest.skip("memory lacks it: it is a standard queue")
+    attributes = {"FifoQueue": "true"}
+    answer = await sqs_client.create_queue(QueueName=f"q-{uuid4()}.fifo", Attributes=attributes)
+    queue = SqsQueue(sqs_client, answer["QueueUrl"])
+
+    await queue.send("a dead letter", attributes={"s3events.reason": "no S3 event"}, delay_seconds=5)
+
+    assert (await _receive_one(queue)).attributes == {"s3events.reason": "no S3 event"}

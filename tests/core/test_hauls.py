@@ -344,7 +344,7 @@ def test_a_message_that_was_passed_on_keeps_its_identity() -> None:
             await asyncio.sleep(5)
         (copy,) = queue.peek()
         assert copy.message_id != origin
-        assert copy.attributes["s3events.origin"] == origin
+        assert copy.delivery_id == origin
 
     play(scenario)
 

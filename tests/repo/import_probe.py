@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
@@ -45,9 +46,11 @@ def look_up_a_connection() -> None:
 
 
 def main() -> None:
-    """Run the statement that the command line gives."""
+    """Run the statement that the command line gives, after loading the modules that it names behind it."""
     import airflow.sdk  # noqa: F401 - the floor: what any DAG file has loaded
 
+    for module in sys.argv[2:]:
+        import_module(module)
     sys.addaudithook(_listen)
     LOOKED_UP.clear()
     before = set(sys.modules)

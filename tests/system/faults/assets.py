@@ -59,7 +59,7 @@ _ENVIRONMENT = {
     "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
 }
-_SAY_SECONDS = 30.0
+_KNOWN_SECONDS = 20.0
 #: With nothing in the queue, what is missing so long does not come any more.
 _GIVE_UP_SECONDS = 90.0
 
@@ -144,6 +144,10 @@ def main() -> int:
                 cluster.start_component("triggerer", "triggerer-2")
                 for name in stage.manifest["assets"]:
                     cluster.wait_for_dag(name)
+                # A watcher is owed what comes once it has started and the other triggerer has heard of it.
+                while sum(stage.owners().values()) < options.assets or "None" in stage.owners():
+                    time.sleep(1)
+                time.sleep(_KNOWN_SECONDS)
                 report = _play(stage, options, say)
     finally:
         if options.folder is None:

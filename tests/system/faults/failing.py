@@ -156,7 +156,7 @@ def _reasons(stage: Stage) -> dict[str, int]:
     for letter in _command(stage, "list", "--json"):
         reason = letter["reason"]
         kind = letter["events"][0]["key"].partition("/")[0] if letter["events"] else "malformed"
-        for known in ("always", "not found", "not JSON", "failed; the message was received"):
+        for known in ("failed; the message was received", "not found", "not JSON"):
             if known in reason:
                 reason = known
         found[f"{kind}: {reason}"] += 1
