@@ -34,6 +34,7 @@ def rule(world: World, name: str, prefix: str) -> Rule:
 # Others, at the same time
 
 
+@pytest.mark.timeout(400)
 def test_two_tasks_at_once_both_end_up_in_fifty_times(
     ministack_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
