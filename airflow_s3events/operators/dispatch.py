@@ -197,7 +197,7 @@ class S3EventDispatchOperator(BaseOperator):
 
     def resume(self, context: Context, event: Mapping[str, Any], until: float) -> None:
         """Go on after a wake-up. ``until`` is the end of this task's life in seconds since the epoch."""
-        self.log.info("Woken: %s", event)
+        self.log.info("Woken: %s", event.get("reason"))
         self._held_elsewhere = int(event.get("held", 0))
         self._work_and_defer(context, until)
 
