@@ -105,10 +105,12 @@ def test_retry(account: Account, calls: Calls, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_notify(account: Account, calls: Calls) -> None:
-    queues = {"sqs_queue": dispatchers_queue(account), "dead_letter_queue": str(account.dead_letter_queue)}
+    queue, dlq = dispatchers_queue(account), str(account.dead_letter_queue)
     calls.made.clear()
     for attempt in (0, 1):
-        S3EventFailureNotifier(max_attempts=1, **queues).notify(context(attempt))
+        S3EventFailureNotifier(sqs_queue=queue, dead_letter_queue=dlq, max_attempts=1).notify(
+            context(attempt)
+        )
     judge(calls, role_policy("notify", account.resources()), account)
 
 
@@ -116,7 +118,8 @@ def test_alert(account: Account, calls: Calls) -> None:
     dispatchers_queue(account)
     dead_letter(account)
     calls.made.clear()
-    limits = {"max_messages": 10, "max_age_seconds": -1}
-    dlq = str(account.dead_letter_queue)
-    assert S3DeadLetterSensor(task_id="watch", dead_letter_queue=dlq, **limits).poke({}).is_done
+    sensor = S3DeadLetterSensor(
+        task_id="watch", dead_letter_queue=str(account.dead_letter_queue), max_messages=10, max_age_seconds=-1
+    )
+    assert sensor.poke({}).is_done
     judge(calls, role_policy("alert", account.resources()), account)

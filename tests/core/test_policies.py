@@ -34,7 +34,7 @@ from airflow_s3events.policies import (
     tls_only,
     without,
 )
-from tests.policy_cases import FROM_TOPIC, OWNER, QUEUE, ROLE, RULE, SENDER, TOPIC, allow, policy_of
+from tests.policy_cases import AIRFLOW_ROLE, FROM_TOPIC, OWNER, QUEUE, RULE, SENDER, TOPIC, allow, policy_of
 
 OURS = [grant(SENDER, QUEUE), grant(FROM_TOPIC, QUEUE), key_grant(SENDER), tls_only(QUEUE)]
 SIDS = [statement["Sid"] for statement in OURS]
@@ -214,7 +214,7 @@ class TestRoles:
         function=TOPIC,
         rule=RULE,
         archive=RULE,
-        airflow_role=ROLE,
+        airflow_role=AIRFLOW_ROLE,
     )
 
     @pytest.mark.parametrize("purpose", PURPOSES)
@@ -282,9 +282,9 @@ class TestRoles:
             role_policy(purpose, Resources())
 
     def test_of_several_things_that_a_purpose_can_do_with_one_is_enough(self) -> None:
-        (statement,) = role_policy("retry", Resources(airflow_role=ROLE))["Statement"]
+        (statement,) = role_policy("retry", Resources(airflow_role=AIRFLOW_ROLE))["Statement"]
         assert statement["Action"] == ["airflow:InvokeRestApi"]
-        assert statement["Resource"] == str(ROLE)
+        assert statement["Resource"] == str(AIRFLOW_ROLE)
 
     def test_a_policy_is_json(self) -> None:
         assert json.loads(json.dumps(role_policy("configure", self.ALL)))["Version"] == "2012-10-17"
