@@ -49,10 +49,15 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules(*_OPERATORS),
-        "sensors": _modules("airflow_s3events.sensors.arrivals", "airflow_s3events.sensors.dead_letters"),
+        "sensors": _modules(
+            "airflow_s3events.sensors.arrivals",
+            "airflow_s3events.sensors.dead_letters",
+            "airflow_s3events.sensors.expectations",
+        ),
         "hooks": _modules(*_HOOKS),
         "triggers": _modules(
             "airflow_s3events.triggers.arrivals",
+            "airflow_s3events.triggers.expectations",
             "airflow_s3events.triggers.redrive",
             "airflow_s3events.triggers.s3_event",
             "airflow_s3events.triggers.s3_event_asset",

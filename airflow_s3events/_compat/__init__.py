@@ -48,9 +48,9 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 1):
 else:
     from airflow.hooks.base import BaseHook
 if TYPE_CHECKING or _AIRFLOW >= (3, 2):
-    from airflow.sdk.exceptions import AirflowSensorTimeout
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 else:
-    from airflow.exceptions import AirflowSensorTimeout
+    from airflow.exceptions import AirflowFailException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
     from airflow_s3events.holding import RunCounts
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAG",
+    "AirflowFailException",
     "AirflowSensorTimeout",
     "BaseEventTrigger",
     "BaseHook",

@@ -161,7 +161,7 @@ async def test_a_table_that_is_another_names_the_setting(tmp_path: Path) -> None
 
 async def test_a_missing_table_of_dynamodb_names_the_command(moto_url: str) -> None:
     async with open_dynamodb(moto_url) as client:
-        with pytest.raises(ConfigurationError, match="s3events ledger create"):
+        with pytest.raises(ConfigurationError, match=r"docs/how-to/ledger\.md"):
             await DynamoDbStore(client, table="none").read(["a"])
 
 
