@@ -28,10 +28,8 @@ MAX_MAP_LENGTH = 1024
 
 @dataclass(frozen=True, slots=True)
 class PackedEvent:
-    """One object event in the form in which it travels."""
+    """One object event in the form in which it travels, and nothing else: thousands are held at a time."""
 
-    event: ObjectEvent
-    event_id: str
     #: ``ObjectEvent.serialize()`` without its absent members, and the ``event_id``.
     data: Mapping[str, Any]
     #: Bytes of ``data`` as JSON.
@@ -40,10 +38,9 @@ class PackedEvent:
     @classmethod
     def of(cls, event: ObjectEvent) -> PackedEvent:
         """Pack ``event``."""
-        name = event_id(event)
         data = {key: value for key, value in event.serialize().items() if value not in (None, {})}
-        data["event_id"] = name
-        return cls(event, name, data, len(json.dumps(data, ensure_ascii=False).encode()))
+        data["event_id"] = event_id(event)
+        return cls(data, len(json.dumps(data, ensure_ascii=False).encode()))
 
 
 def cut(events: Iterable[PackedEvent], *, most_count: int, most_bytes: int) -> Iterator[list[PackedEvent]]:

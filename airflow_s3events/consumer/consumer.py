@@ -51,8 +51,7 @@ class Consumer:
     A stop (the end of the ``async with`` block) waits shortly for receives under way, carries out what was
     decided and releases the rest; where the block ended in an ``OutageError`` the rest lapses instead,
     because releasing would bring each message one receive nearer to the dead letter queue at once. A receive
-    that had to
-    be cut off may have been given messages by SQS: they lapse, and come back after ``visibility_seconds``.
+    that had to be cut off may have been given messages by SQS: they lapse, and come back later.
 
     Time is the running event loop's. Do not block the loop for longer than a quarter of
     ``visibility_seconds``: use ``asyncio.to_thread``.
@@ -185,10 +184,11 @@ class Consumer:
             self._settler.delete(held)
 
     def release(self, message: Message, *, delay_seconds: float = 0.0, reason: str = "") -> None:
-        """Have it redelivered after ``delay_seconds``, at most what is left of SQS's 12 hours."""
+        """Have it redelivered after ``delay_seconds``, within 12 hours; logged if there is a ``reason``."""
         held = self._in_flight.get(message)
         if held is not None and held.decision is None:
-            log.info("Message %s is released for %.0f s: %s", message.message_id, delay_seconds, reason)
+            if reason:
+                log.info("Message %s is released for %.0f s: %s", message.message_id, delay_seconds, reason)
             self._release(held, delay_seconds)
 
     def lapse(self, message: Message, *, reason: str = "") -> None:

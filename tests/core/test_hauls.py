@@ -69,7 +69,7 @@ class Process:
                 self.sizes.append(len(haul.catches))
                 for watcher in list(haul.shares):
                     share = haul.take(watcher)
-                    self.given.update((watcher.name, packed.event.key) for packed in share)
+                    self.given.update((watcher.name, packed.data["key"]) for packed in share)
                 self.resolve(self.stream, haul)
 
 
@@ -328,6 +328,37 @@ def test_what_is_owed_to_a_watcher_waits_until_it_is_back() -> None:
             await asyncio.sleep(600)
         assert process.given == {("a", "b/1"): 1, ("b", "b/1"): 1}
         assert len(queue) == 0
+
+    play(scenario)
+
+
+def test_what_meets_the_wrong_triggerer_time_and_again_stays_out_of_the_dead_letter_queue() -> None:
+    async def scenario() -> None:
+        queue, dead = with_dead_letters("b/1")
+        process = Process(queue, a=prefix("a/"))
+        process.watchers.told({"b": prefix("b/")})
+        with running(process):
+            await asyncio.sleep(900)
+            assert (len(queue), len(dead)) == (1, 0)
+            process.watchers.join(Watcher("b", prefix("b/")))
+            await asyncio.sleep(15)
+        assert process.given == {("b", "b/1"): 1}
+        assert (len(queue), len(dead)) == (0, 0)
+
+    play(scenario)
+
+
+def test_what_is_owed_to_a_watcher_that_nobody_sees_is_asked_for_ever_less_often() -> None:
+    async def scenario() -> None:
+        calls = {}
+        for absent in ((), ("b",)):
+            queue, _ = with_dead_letters("b/1")
+            process = Process(queue, a=prefix("a/"))
+            process.watchers.told({"b": prefix("b/")}, absent=absent)
+            with running(process):
+                await asyncio.sleep(900)
+            calls[absent] = queue.calls["change_visibility"]
+        assert calls["b",] < 15 < calls[()]
 
     play(scenario)
 
