@@ -24,6 +24,8 @@ PACK_COUNT = 100
 PACK_BYTES = 65_536
 #: Airflow makes at most so many mapped tasks of one list, unless ``[core] max_map_length`` says otherwise.
 MAX_MAP_LENGTH = 1024
+#: Made once: ``json.dumps`` with arguments makes an encoder for each call.
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class PackedEvent:
         """Pack ``event``."""
         data = {key: value for key, value in event.serialize().items() if value not in (None, {})}
         data["event_id"] = event_id(event)
-        return cls(data, len(json.dumps(data, ensure_ascii=False).encode()))
+        return cls(data, len(_encoded(data).encode()))
 
 
 def cut(events: Iterable[PackedEvent], *, most_count: int, most_bytes: int) -> Iterator[list[PackedEvent]]:
