@@ -14,16 +14,16 @@ pattern and is on the safe side: it refuses some that would do no harm.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from functools import reduce
+from importlib import import_module
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError
 
-try:
-    from re import _parser  # the parser of re itself, since 3.11
-except ImportError:  # pragma: no cover - Python 3.10
-    import sre_parse as _parser  # type: ignore[no-redef]
+#: The parser of ``re`` itself.
+_parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
 #: How many more times a part may be taken than it must before that counts as without a limit.
 _FEW = 4
