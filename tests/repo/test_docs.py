@@ -24,7 +24,8 @@ COMMAND = re.compile(
 )
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
-RUN_ELSEWHERE = {"python", "json", "sh"}
+#: Diagrams are drawn when the site is built (test_site.py).
+RUN_ELSEWHERE = {"python", "json", "sh", "mermaid"}
 
 
 class Block(NamedTuple):

@@ -37,3 +37,9 @@ def test_every_dag_that_a_dispatcher_names_is_in_the_same_file(path: Path) -> No
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_example_fits_on_a_screen(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+def test_the_index_of_examples_has_a_line_for_each() -> None:
+    index = (Path(__file__).parents[2] / "docs" / "examples.md").read_text()
+    lines = [line for line in index.splitlines() if line.startswith("- [")]
+    assert sorted(line[3 : line.index("]")] for line in lines) == [path.stem for path in EXAMPLES]
