@@ -17,7 +17,7 @@ from airflow_s3events._compat import (
     default_deferrable,
     earliest_resume_seconds,
 )
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
