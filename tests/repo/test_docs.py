@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, NamedTuple
 
 import pytest
@@ -51,7 +52,11 @@ def blocks(*pages: Path) -> Iterator[Block]:
         text = page.read_text()
         for match in FENCE.finditer(text):
             yield Block(
-                page, text.count("\n", 0, match.start()) + 1, match["language"], match["text"], match["info"]
+                page,
+                text.count("\n", 0, match.start()) + 1,
+                match["language"],
+                dedent(match["text"]),
+                match["info"],
             )
 
 

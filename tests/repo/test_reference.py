@@ -14,7 +14,13 @@ import airflow_s3events
 ROOT = Path(__file__).parents[2]
 NAMES = ROOT / "docs" / "reference" / "api.md"
 MODULES = ROOT / "docs" / "reference" / "modules.md"
-SHOWN = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "example_dags").glob("*.py")]
+#: Pages for those who change the package.
+INNER = {"contributing.md", "extending.md"}
+SHOWN = [
+    ROOT / "README.md",
+    *(page for page in (ROOT / "docs").rglob("*.md") if page.name not in INNER),
+    *(ROOT / "example_dags").glob("*.py"),
+]
 #: A line of mkdocstrings, with the members that it lists by name.
 DIRECTIVE = re.compile(
     r"^::: (?P<path>[\w.]+)(?:\n    options: .*members: \[(?P<members>[^]]+)\])?", re.MULTILINE
