@@ -27,12 +27,14 @@ class Resources:
     dead_letter_key: Arn | None = None
     #: Names, not ARNs.
     bucket: str | None = None
-    #: What begins with this is what ``prove=True`` may write, and the sensor may read.
+    #: What begins with this is what ``prove=True`` may write, and sensor and dispatcher may read.
     prefix: str = ""
     topic: Arn | None = None
     function: Arn | None = None
     rule: Arn | None = None
     archive: Arn | None = None
+    #: What a dispatcher's routes ask S3 about objects: ``"tags"``, ``"head"``.
+    enrich: tuple[str, ...] = ()
     #: ``role/ENVIRONMENT/ROLE`` of an MWAA environment: as whom its REST API is asked.
     airflow_role: Arn | None = None
     #: Partition of the bucket.
@@ -44,12 +46,20 @@ class Resources:
             return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
         if kind == "bucket":
             return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        if kind in _ASKED:
+            return self.arn(_ASKED[kind][1]) if _ASKED[kind][0] in self.enrich else None
         if kind == "bus":
             return str(replace(self.archive, resource="event-bus/default")) if self.archive else None
         found: Arn | None = getattr(self, kind)
         return None if found is None else str(found)
 
 
+#: Kind of resource to what must be asked for it to be needed, and the kind that it is.
+_ASKED = {
+    "asked_objects": ("head", "objects"),
+    "asked_bucket": ("head", "bucket"),
+    "tagged_objects": ("tags", "objects"),
+}
 _LOOK_UP = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 _SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 _USE_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
@@ -72,6 +82,10 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "dead_letter_queue": (*_LOOK_UP, "sqs:SendMessage"),
             "queue_key": ("kms:Decrypt",),
             "dead_letter_key": _USE_KEY,
+            "asked_objects": ("s3:GetObject", "s3:GetObjectVersion"),
+            # Without it S3 answers 403 instead of 404 for what is gone.
+            "asked_bucket": ("s3:ListBucket",),
+            "tagged_objects": ("s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
         },
         "trigger": {
             "queue": (*_LOOK_UP, "sqs:ReceiveMessage"),
@@ -201,6 +215,8 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
     if all(getattr(resources, name) is None for name in required):
         raise ConfigurationError(f"{' or '.join(required)}: a policy for {purpose} needs it")
     found = ((kind, resources.arn(kind), actions) for kind, actions in _NEEDS[purpose].items())
+    if resources.enrich and (purpose != "dispatch" or resources.bucket is None):
+        raise ConfigurationError("enrich: it is for dispatch, and a policy for it needs bucket")
     statements = [_allow(kind, arn, actions) for kind, arn, actions in found if arn is not None]
     return {"Version": "2012-10-17", "Statement": statements}
 
