@@ -21,7 +21,7 @@ from typing import Any
 from airflow_s3events.demo.aws import EmbeddedAws
 from tests.benchmarks import report
 from tests.benchmarks.stage import Stage, staged
-from tests.benchmarks.throughput import _fill
+from tests.benchmarks.throughput import fill
 
 _PACKS = {"single": 1, "pack1": 1_000, "pack100": 1_000, "pack1000": 1_000}
 _POOL = "held"
@@ -56,7 +56,7 @@ def _prepare(aws: EmbeddedAws) -> Mapping[str, str]:
 
 def _pack(stage: Stage, name: str, count: int) -> dict[str, Any]:
     start = time.time()
-    _fill(stage.aws, stage.cluster.variables[f"BENCHMARK_{name.upper()}"], name, count)
+    fill(stage.aws, stage.cluster.variables[f"BENCHMARK_{name.upper()}"], name, count)
     stage.wait(f"{name} stored", lambda: _stored(stage, name)[0] >= count, 300)
     seconds = _stored(stage, name)[1] - start
     gate = stage.rows("SELECT id FROM asset WHERE name = :name", name=f"gate-{name}")[0][0]
@@ -85,7 +85,7 @@ def _stored(stage: Stage, name: str) -> tuple[int, float]:
 def _each(stage: Stage, name: str, count: int) -> dict[str, Any]:
     target = f"{name}_target"
     start = time.time()
-    _fill(stage.aws, stage.cluster.variables[f"BENCHMARK_{name.upper()}"], f"each-{name}", count)
+    fill(stage.aws, stage.cluster.variables[f"BENCHMARK_{name.upper()}"], f"each-{name}", count)
     stage.wait(f"the runs of {name}", lambda: stage.run_count(target) == count, 600)
     tasks = "SELECT count(*) FROM task_instance WHERE dag_id = :dag"
     created = stage.created_at(target)
