@@ -13,6 +13,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 from airflow_s3events.cli import main
+from airflow_s3events.routing_table import routes_of_toml
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -24,7 +25,7 @@ COMMAND = re.compile(
 )
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
-RUN_ELSEWHERE = {"python", "json", "sh"}
+RUN_ELSEWHERE = {"python", "json", "sh", "toml"}
 
 
 class Block(NamedTuple):
@@ -82,6 +83,11 @@ def test_json_blocks_are_json() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
     assert [str(b) for b in blocks(page) if b.language not in SHOWN_ONLY | RUN_ELSEWHERE] == []
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(*PAGES) if b.language == "toml"], ids=str)
+def test_every_toml_block_is_a_routing_table(block: Block) -> None:
+    assert len(routes_of_toml(block.text, name=str(block))) > 0
 
 
 def commands_shown() -> list[Any]:
