@@ -276,6 +276,8 @@ NOT_RUN = {
     "redshift_copy": "no emulator of Redshift takes a COPY",
     "fargate_transcode": "the emulator runs containers by Docker alone",
     "sagemaker_retrain": "no emulator trains a model",
+    "document_check": "the emulator has no Textract",
+    "security_finding": "the emulator has no Security Hub",
     "jenkins_job": "needs a Jenkins",
     "multi_cloud": "needs Google Cloud",
     "alert_on_dead_letters": "tests/system/test_failed_runs.py runs what it shows",
