@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_s3events.exceptions import BodyError
+from airflow_s3events.facts import ObjectFacts
 
 #: Version of the JSON form. Readers accept unknown members, so it rises only when one is removed or changes.
 SCHEMA = 1
@@ -78,10 +79,12 @@ class ObjectEvent:
     configuration_id: str | None = None
     delivery_id: str | None = None
     extra: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
+    #: What S3 said of the object, where a route asked for it (``airflow_s3events.enrich``).
+    facts: ObjectFacts | None = field(default=None, hash=False)
 
     @classmethod
     def from_checked(cls, members: dict[str, Any]) -> ObjectEvent:
-        """Make an event of **all** its members, which the caller has checked and gives away.
+        """Make an event of **all** its members but ``facts``, which the caller has checked and gives away.
 
         A frozen dataclass sets its fields one by one; this is three times as fast, for the one hot path.
         """
@@ -108,12 +111,14 @@ class ObjectEvent:
             event_time=_read_time(data.get("event_time")),
             size=_read_size(data.get("size")),
             extra=_read_extra(data.get("extra")),
+            facts=None if data.get("facts") is None else ObjectFacts.deserialize(data["facts"]),
         )
 
     def serialize(self) -> dict[str, Any]:
         """Return the one JSON form: plain data, members in a fixed order, absent ones null.
 
         ``event_time`` is ISO-8601 in UTC with a ``Z``, in milliseconds, or microseconds where it has them.
+        ``facts`` is there only where S3 was asked.
 
         :raises ValueError: ``event_time`` has no time zone.
         """
@@ -136,12 +141,17 @@ class ObjectEvent:
             "configuration_id": self.configuration_id,
             "delivery_id": self.delivery_id,
             "extra": dict(self.extra),
+            **({} if self.facts is None else {"facts": self.facts.serialize()}),
         }
 
     @property
     def uri(self) -> str:
         """``s3://bucket/key``, the key as it is."""
         return f"s3://{self.bucket}/{self.key}"
+
+    def is_before(self, moment: datetime | None) -> bool:
+        """Whether it is known to have happened before ``moment``; None: nothing is."""
+        return moment is not None and self.event_time is not None and self.event_time < moment
 
     @property
     def is_created(self) -> bool:

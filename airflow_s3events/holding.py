@@ -98,6 +98,10 @@ class Holder:
             except OutageError as outage:
                 log.warning("The states of runs cannot be asked for; their messages stay held: %s", outage)
                 has_ended = False
+            except Exception:
+                # Nobody waits for this task: ended by a fault of ours, it would leave all messages held.
+                log.exception("The states of runs could not be looked at; their messages stay held")
+                has_ended = False
             self._pace.round_ended(has_ended=has_ended or self._has_news)
             self._has_news = False
 
@@ -113,11 +117,11 @@ class Holder:
         self._forget_lapsed()
         if not self._held:
             return False
-        states = await self.states(run for waiting in self._held.values() for run in waiting.runs)
-        before = len(self._held)
-        for waiting in list(self._held.values()):
-            await self._settle(waiting, [states[run] for run in waiting.runs])
-        return len(self._held) < before
+        # What comes to be held while Airflow answers was not asked about, and waits for the next round.
+        asked = list(self._held.values())
+        states = await self.states(run for waiting in asked for run in waiting.runs)
+        settled = [await self._settle(waiting, [states[run] for run in waiting.runs]) for waiting in asked]
+        return any(settled)
 
     async def states(self, runs: Iterable[Run]) -> dict[Run, RunState]:
         """Return the state of each run, asked for in chunks, one call at a time.
@@ -154,11 +158,14 @@ class Holder:
                 del self._held[message_id]
                 self.counts["lapsed"] += 1
 
-    async def _settle(self, waiting: Waiting, states: Sequence[RunState]) -> None:
+    async def _settle(self, waiting: Waiting, states: Sequence[RunState]) -> bool:
+        """Settle a message if its runs have ended; return whether it did."""
+        if self._held.get(waiting.message.message_id) is not waiting:
+            return False
         # A run that still works keeps its message, whatever the others did: started again while one of two
         # runs works, the event would have more than it asked for.
         if RUN_ENDED[RunState.RUNNING] in {RUN_ENDED[state] for state in states}:
-            return
+            return False
         del self._held[waiting.message.message_id]
         fate = combine(RUN_ENDED[state] for state in states)
         if fate is Disposition.RELEASE:
@@ -168,6 +175,7 @@ class Holder:
         else:
             self.counts["succeeded"] += 1
             self.inbox.acknowledge(waiting.message)
+        return True
 
     async def _after_failure(self, waiting: Waiting, states: Sequence[RunState]) -> None:
         failed = [run for run, state in zip(waiting.runs, states, strict=True) if state is RunState.FAILED]

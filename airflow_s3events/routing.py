@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
+from airflow_s3events.facts import PARTS, Part
 from airflow_s3events.filters import EventFilter, everything
 
 # Airflow's rule for ids (validate_key in airflow/utils/helpers.py, which refuses ".." from 3.3 on).
@@ -31,6 +32,9 @@ class Route:
         max_queued_runs: While so many runs of the DAG are queued, its messages wait in SQS.
         run_id: ``"readable"`` run ids show part of the object key, ``"opaque"`` ones do not (keys can be
             personal data).
+        enrich: What S3 is asked about the object of each event that the route gets, so that it is in the
+            run's conf, under ``facts``: ``"tags"`` (one GetObjectTagging), ``"head"`` (one HeadObject:
+            metadata, content type, storage class, encryption). What a filter has asked is there anyway.
 
     Raises:
         ConfigurationError: One of them cannot be used; the text names it.
@@ -42,6 +46,7 @@ class Route:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
     max_queued_runs: int = 1000
     run_id: Literal["readable", "opaque"] = "readable"
+    enrich: Sequence[Part] = ()
 
     def __post_init__(self) -> None:
         _check_dag_id(self.dag_id)
@@ -58,6 +63,7 @@ class Route:
             self, "when", everything if self.when is None else EventFilter.deserialize(self.when)
         )
         object.__setattr__(self, "extra", _plain_extra(self.extra))
+        object.__setattr__(self, "enrich", _parts(self.enrich))
 
     def __reduce__(self) -> tuple[Callable[[Any], Route], tuple[Any]]:
         # A read-only mapping can be neither copied nor pickled, and Airflow copies what operators are given.
@@ -71,6 +77,7 @@ class Route:
         """Return the route as plain data (JSON types only)."""
         return {
             "dag_id": self.dag_id,
+            "enrich": list(self.enrich),
             "extra": copy.deepcopy(dict(self.extra)),
             "max_queued_runs": self.max_queued_runs,
             "name": self.name,
@@ -110,6 +117,14 @@ class Match:
         return not self.routes and not self.errors
 
 
+class Matcher(Protocol):
+    """Who can tell which routes want an event."""
+
+    def match(self, event: ObjectEvent) -> Match:
+        """Return which routes want ``event``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Routes:
     """All routes of one queue. ``len`` and iteration include the default route, which comes last.
@@ -133,6 +148,7 @@ class Routes:
         init=False, repr=False, compare=False
     )
     _otherwise: Match = field(init=False, repr=False, compare=False)
+    _asks: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _one_of("mode", self.mode, ("first", "all"))
@@ -147,6 +163,10 @@ class Routes:
         )
         object.__setattr__(self, "_table", table)
         object.__setattr__(self, "_otherwise", Match(() if self.default is None else (self.default,)))
+        parts = [
+            part for route in self for part in (*route.enrich, *EventFilter.deserialize(route.when).asks)
+        ]
+        object.__setattr__(self, "_asks", frozenset(parts))
 
     def __iter__(self) -> Iterator[Route]:
         yield from self.routes
@@ -159,12 +179,24 @@ class Routes:
     def __reduce__(self) -> tuple[Callable[[Any], Routes], tuple[Any]]:
         return Routes.deserialize, (self.serialize(),)
 
+    @property
+    def asks(self) -> frozenset[str]:
+        """What may have to be asked of S3, by a filter or for a conf: ``"tags"``, ``"head"``, or nothing."""
+        return self._asks
+
+    @property
+    def filters_ask(self) -> bool:
+        """Whether it may hang on S3's answer which route gets an event."""
+        return any(EventFilter.deserialize(route.when).asks for route in self)
+
     def match(self, event: ObjectEvent) -> Match:
         """Return which routes want ``event``.
 
-        A predicate that fails becomes an entry of ``errors``, never an exception. With ``mode="all"`` the
-        other routes match all the same. With ``mode="first"`` the routes after it are not asked: while nobody
-        knows whether the event belongs to this route, a run of a later one could turn out to be one of two.
+        A predicate that fails becomes an entry of ``errors``, never an exception; so does a filter that needs
+        to know what S3 says of the object, of an event that does not carry it (``FactsNeededError``).
+        With ``mode="all"`` the other routes match all the same. With ``mode="first"`` the routes after it are
+        not asked: while nobody knows whether the event belongs to this route, a run of a later one could turn
+        out to be one of two.
         """
         return self._match_first(event) if self.mode == "first" else self._match_all(event)
 
@@ -233,6 +265,15 @@ def _check_dag_id(value: Any) -> None:
         raise ConfigurationError(
             f"dag_id: {value!r} is not 1 to 250 of the characters A-Z a-z 0-9 _ - . without two dots together"
         )
+
+
+def _parts(parts: Any) -> tuple[str, ...]:
+    if isinstance(parts, str) or not isinstance(parts, Iterable):
+        raise ConfigurationError(f"enrich: {parts!r} is not a list such as ['tags']")
+    found = tuple(parts)
+    for part in found:
+        _one_of("enrich", part, PARTS)
+    return tuple(sorted(set(found)))
 
 
 def _routes(items: Any) -> tuple[Route, ...]:

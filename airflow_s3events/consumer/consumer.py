@@ -1,4 +1,4 @@
-"""``Consumer``: joins receiver, buffer, heartbeat and settler, and is what its caller talks to."""
+"""``Consumer``: joins receiver, buffer, heartbeat, settler and the rest; what its caller talks to."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import random as chance
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import fields
-from math import ceil
 from types import TracebackType
 
 from airflow_s3events.consumer.breaker import Breaker
 from airflow_s3events.consumer.buffer import Buffer
+from airflow_s3events.consumer.deciding import Decisions
 from airflow_s3events.consumer.ending import Ending
+from airflow_s3events.consumer.handover import Handover
 from airflow_s3events.consumer.heartbeat import Heartbeat
 from airflow_s3events.consumer.in_flight import Held, InFlight
 from airflow_s3events.consumer.queue import Queue
@@ -51,8 +52,8 @@ class Consumer:
     A stop (the end of the ``async with`` block) waits shortly for receives under way, carries out what was
     decided and releases the rest; where the block ended in an ``OutageError`` the rest lapses instead,
     because releasing would bring each message one receive nearer to the dead letter queue at once. A receive
-    that had to
-    be cut off may have been given messages by SQS: they lapse, and come back after ``visibility_seconds``.
+    that had to be cut off may have been given messages by SQS: they lapse, and come back after
+    ``visibility_seconds``.
 
     Time is the running event loop's. Do not block the loop for longer than a quarter of
     ``visibility_seconds``: use ``asyncio.to_thread``.
@@ -116,7 +117,10 @@ class Consumer:
             on_ended=self._receive_ended,
             on_error=self._fail,
         )
-        self._handover = Wake()
+        self._decisions = Decisions(
+            self._in_flight, self._buffer, self._settler, counts=self._counts, on_room=self._look_again
+        )
+        self._handover = Handover(self._buffer, self._ending, self._receiver, self._settler, self._is_stopped)
         self._halt = Wake()
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -140,7 +144,7 @@ class Consumer:
         self.stop()
         try:
             await self._receiver.end(self._settings.stop_seconds)
-            self._give_back(error)
+            self._decisions.give_back(error)
             settled = asyncio.ensure_future(self._settler.flush())
             await asyncio.wait([settled], timeout=self._settings.close_seconds)
             settled.cancel()
@@ -148,7 +152,7 @@ class Consumer:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._lapse_rest()
+            self._decisions.lapse_rest()
         if error is None:
             self._raise_failure()
 
@@ -167,8 +171,9 @@ class Consumer:
             ConfigurationError: A call was refused for a reason that waiting does not cure; also any other
                 error of the loop that works in the background.
         """
-        while (batch := await self._next_batch()) is not None:
+        while (batch := await self._handover.next_batch()) is not None:
             yield batch
+        self._raise_failure()
 
     def holds(self, message: Message) -> bool:
         """Return whether the message is in flight for us, as far as we know, and not decided about."""
@@ -177,27 +182,15 @@ class Consumer:
 
     def acknowledge(self, message: Message) -> None:
         """Delete it: everything derived from it is stored. Also right for a message that lapsed meanwhile."""
-        held = self._in_flight.get(message)
-        if held is None:
-            held = Held(message, size=0, received_at=0.0, visible_at=0.0, extend_at=0.0)
-        if held.decision is None:
-            self._buffer.discard(held)
-            self._settler.delete(held)
+        self._decisions.acknowledge(message)
 
     def release(self, message: Message, *, delay_seconds: float = 0.0, reason: str = "") -> None:
-        """Have it redelivered after ``delay_seconds``, at most what is left of SQS's 12 hours."""
-        held = self._in_flight.get(message)
-        if held is not None and held.decision is None:
-            log.info("Message %s is released for %.0f s: %s", message.message_id, delay_seconds, reason)
-            self._release(held, delay_seconds)
+        """Have it redelivered after ``delay_seconds``, within 12 hours; logged if there is a ``reason``."""
+        self._decisions.release(message, delay_seconds, reason)
 
     def lapse(self, message: Message, *, reason: str = "") -> None:
         """Hold it no longer and do nothing: its visibility timeout brings it back."""
-        held = self._in_flight.get(message)
-        if held is not None and held.decision is None:
-            log.info("Message %s is left to lapse: %s", message.message_id, reason)
-            self._drop(held)
-            self._look_again()
+        self._decisions.lapse(message, reason)
 
     async def dead_letter(self, message: Message, reason: str, about: dict[str, str] | None = None) -> None:
         """Send a copy with the reason to the dead letter queue, then acknowledge the message.
@@ -253,7 +246,7 @@ class Consumer:
     def resume(self) -> None:
         """Receive again; also tells that the caller's own outage, if there was one, is over."""
         self._caller.succeeded()
-        self._receiver.is_paused = self.stopping or self._failure is not None
+        self._receiver.is_paused = self._is_stopped()
         self._look_again()
 
     def limit(self, count: int) -> None:
@@ -281,43 +274,11 @@ class Consumer:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def _next_batch(self) -> list[Message] | None:
-        self._ending.caller_waits(self._now())
-        while not self._is_over():
-            if self._batch_is_ready():
-                self._ending.caller_works()
-                batch = self._buffer.take()
-                self._receiver.receive_more()
-                return batch
-            self._receiver.receive_more()
-            await self._handover.wait(self._next_moment())
-        self._raise_failure()
-        return None
-
-    def _is_over(self) -> bool:
-        if self.stopping or self._failure is not None or self._now() >= self._ending.ends_at:
-            return True
-        is_busy = len(self._buffer) or self._settler.pending or self._receiver.is_polling
-        return self._ending.is_idle(self._now()) and not is_busy and not self._receiver.is_paused
-
-    def _batch_is_ready(self) -> bool:
-        """A batch that may not grow is as good as complete."""
-        ready_at = self._buffer.ready_at()
-        return ready_at is not None and (ready_at <= self._now() or self._receiver.is_full)
-
-    def _next_moment(self) -> float | None:
-        """When ``_next_batch`` has to look again if nothing happens."""
-        moments = (self._buffer.ready_at() or 0.0, self._ending.idle_until, self._ending.ends_at)
-        coming = [moment for moment in moments if moment > self._now()]
-        first = min(coming, default=float("inf"))
-        return None if first == float("inf") else first
+    def _is_stopped(self) -> bool:
+        return self.stopping or self._failure is not None
 
     def _wait_seconds(self) -> int | None:
-        """As ``Ending`` has it; while the caller works, a quiet queue is not asked: nothing is gained."""
-        is_wanted = self._ending.caller_is_waiting and not self._batch_is_ready()
-        if self._receiver.is_quiet and not is_wanted:
-            return None
-        return self._ending.wait_seconds(self._now(), is_batching=len(self._buffer) > 0)
+        return self._handover.wait_seconds()
 
     def _received(self) -> None:
         self._heartbeat.ring()
@@ -328,26 +289,11 @@ class Consumer:
         self._handover.ring()
 
     def _lapsed(self, held: Held) -> None:
-        self._buffer.discard(held)
-        log.warning(
-            "Message %s lapsed: held for %.0f s, and SQS extends it no longer",
-            held.message.message_id,
-            self._now() - held.received_at,
-        )
-        self._look_again()
+        self._decisions.lapsed(held, self._now() - held.received_at)
 
     def _look_again(self) -> None:
         self._receiver.receive_more()
         self._handover.ring()
-
-    def _release(self, held: Held, delay_seconds: float) -> None:
-        self._buffer.discard(held)
-        self._settler.release(held, max(0, ceil(delay_seconds)))
-
-    def _drop(self, held: Held) -> None:
-        self._buffer.discard(held)
-        self._in_flight.remove(held)
-        self._counts["lapsed"] += 1
 
     async def _send(self, queue: Queue, body: str, attributes: dict[str, str]) -> None:
         while True:
@@ -365,20 +311,6 @@ class Consumer:
         breaker.failed(outage, self._now())
         if not self.stopping:
             await self._halt.wait(breaker.opens_until)
-
-    def _give_back(self, error: BaseException | None) -> None:
-        """Release what nobody decided about; after an outage of the caller's let it lapse instead."""
-        for held in self._in_flight:
-            if held.decision is None and isinstance(error, OutageError):
-                self._drop(held)
-            elif held.decision is None:
-                self._release(held, 0.0)
-
-    def _lapse_rest(self) -> None:
-        if rest := len(self._in_flight):
-            log.warning("%d messages could not be settled before the end and lapse", rest)
-        for held in self._in_flight:
-            self._drop(held)
 
     def _wake_all(self) -> None:
         self._receiver.is_paused = True

@@ -5,54 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_s3events._compat import (
-    BaseOperator,
-    Context,
-    airflow_runs,
-    check_can_hold,
-    earliest_resume_seconds,
-    sigterm_calls,
-)
-from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.gates import all_waiting
-from airflow_s3events.preload import uncollected
-from airflow_s3events.settlement import check_hold, check_redrive
+from airflow_s3events._compat import BaseOperator, Context, earliest_resume_seconds, sigterm_calls
+from airflow_s3events.operators.dispatching.queues import open_queues
+from airflow_s3events.operators.dispatching.setting_checks import check
+from airflow_s3events.operators.dispatching.shift import Shift, consumer_settings
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from airflow_s3events.triggers.s3_event_hold import S3EventHoldTrigger
 
 if TYPE_CHECKING:
-    from airflow_s3events.consumer import Consumer, ConsumerSettings
-    from airflow_s3events.dispatch import Dispatcher
-    from airflow_s3events.gates import Closed, Gate
+    from airflow_s3events.gates import Closed
     from airflow_s3events.hooks.s3_events import S3EventsHook
-    from airflow_s3events.journal import Journal, Ordering
+    from airflow_s3events.journal import Ordering
     from airflow_s3events.ledger import LedgerSettings
-    from airflow_s3events.messages import QueueAttributes
     from airflow_s3events.routing import Route, Routes
-    from airflow_s3events.sqs import SqsQueue
 
-#: Messages between two read-backs of the runs just created.
-_BATCH_COUNT = 50
-#: Seconds that a stop waits for receives: Airflow gives a task 5 s between SIGTERM and SIGKILL.
-_STOP_SECONDS = 2.0
-#: Settings and their least values. A shorter life would start one run of the dispatcher DAG after the other.
-_LEAST = {
-    "linger_seconds": 0,
-    "life_seconds": 60,
-    "give_up_seconds": 0,
-    "visibility_seconds": 10,
-    "max_in_flight": 1,
-    "retry_delay_seconds": 0,
-    "expected_hold_seconds": 0,
-    "parallel": 1,
-}
-_CHOICES = {"acknowledge": ("run_stored", "run_succeeded"), "on_redelivery": ("clear", "new_run")}
-#: Messages held by one dispatcher: with more, asking for their runs' states would take more than it gives.
-_MOST_HELD = 2_000
 _TEMPLATED = ("sqs_queue", "dead_letter_queue", "ledger", "aws_conn_id", "region_name")
 
 
@@ -152,7 +121,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.verify = verify
         self.botocore_config = botocore_config
         self._held_elsewhere = 0
-        self._consumer: Consumer | None = None
+        self._shift: Shift | None = None
         self._is_killed = False
 
     def check_settings(self) -> None:
@@ -161,29 +130,8 @@ class S3EventDispatchOperator(BaseOperator):
         Raises:
             ConfigurationError: One of them cannot work; names it and says what to put there.
         """
-        from airflow_s3events.journal import Order
-        from airflow_s3events.routing import Routes
-
-        Routes.of(self.routes)
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-                raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
-        if self._holds:
-            check_can_hold()
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigurationError(f"{name}={getattr(self, name)!r}: give one of {', '.join(choices)}")
-        if type(self.max_held) is not int or not 1 <= self.max_held <= _MOST_HELD:
-            raise ConfigurationError(
-                f"max_held={self.max_held!r}: give a whole number from 1 to {_MOST_HELD}"
-            )
-        if self.ignore_before is not None and getattr(self.ignore_before, "tzinfo", None) is None:
-            raise ConfigurationError(
-                f"ignore_before={self.ignore_before!r}: give a datetime with a time zone"
-            )
-        Order.of(self.ordering, ledger=self.ledger)
-        self._consumer_settings(self.life_seconds)
+        check(self)
+        consumer_settings(self, self.life_seconds)
 
     def execute(self, context: Context) -> None:
         """Start what waits in the queue, then defer; see the class."""
@@ -204,16 +152,30 @@ class S3EventDispatchOperator(BaseOperator):
     def on_kill(self) -> None:
         """Stop receiving, settle what is decided, release the rest: Airflow sends SIGTERM before SIGKILL."""
         self._is_killed = True
-        if self._consumer is not None:
-            self._consumer.stop()
+        if self._shift is not None:
+            self._shift.stop()
+
+    def aws_arguments(self) -> dict[str, Any]:
+        """Return what every hook of the amazon provider asks for."""
+        names = ("aws_conn_id", "region_name", "verify", "botocore_config")
+        return {name: getattr(self, name) for name in names}
+
+    def hook(self) -> S3EventsHook:
+        """Return the hook of the queue's region."""
+        from airflow_s3events.hooks.s3_events import hook_for
+
+        return hook_for(self.sqs_queue, **self.aws_arguments())
 
     @property
     def _holds(self) -> bool:
         return self.acknowledge == "run_succeeded"
 
     def _work_and_defer(self, context: Context, until: float) -> None:
+        self._shift = shift = Shift(self, until, self._held_elsewhere)
+        if self._is_killed:
+            shift.stop()
         with sigterm_calls(self.on_kill):
-            closed = asyncio.run(self._work(until))
+            closed = asyncio.run(shift.work())
         if time.time() < until:
             self._defer(context, until, closed)
 
@@ -223,7 +185,7 @@ class S3EventDispatchOperator(BaseOperator):
             "until": until,
             "quiet_seconds": earliest_resume_seconds(),
             "recheck_seconds": None if closed is None else closed.retry_seconds,
-            **self._aws(),
+            **self.aws_arguments(),
         }
         trigger = self._hold_trigger(context, common) if self._holds else S3EventTrigger(**common)
         self.defer(trigger=trigger, method_name="resume", kwargs={"until": until})
@@ -243,158 +205,6 @@ class S3EventDispatchOperator(BaseOperator):
         )
 
     async def _check_queue(self) -> None:
-        hook = self._hook()
+        hook = self.hook()
         async with hook.open_client() as client:
-            attributes = await (await hook.queue(client, self.sqs_queue)).describe()
-            await self._checked(hook, client, attributes)
-
-    async def _checked(self, hook: S3EventsHook, client: Any, attributes: QueueAttributes) -> SqsQueue | None:
-        """Return the dead letter queue, once the queue is found fit."""
-        check_redrive(attributes, dispatchers=self.parallel)
-        dead_letters = await self._dead_letters(hook, client, attributes)
-        if self._holds:
-            check_hold(
-                attributes,
-                has_dead_letters=dead_letters is not None,
-                expected_hold_seconds=self.expected_hold_seconds,
-                dispatchers=self.parallel,
-            )
-        return dead_letters
-
-    def _aws(self) -> dict[str, Any]:
-        names = ("aws_conn_id", "region_name", "verify", "botocore_config")
-        return {name: getattr(self, name) for name in names}
-
-    async def _work(self, until: float) -> Closed | None:
-        """Drain the queue; return why nothing can be started now, if that is so."""
-        from airflow_s3events.dispatch import gates_of
-        from airflow_s3events.routing import Routes
-
-        gates = gates_of(Routes.of(self.routes), airflow_runs(), time.monotonic)
-        # Loading the AWS libraries takes a new process half a second: Airflow answers meanwhile.
-        asked = asyncio.ensure_future(all_waiting(gates.values()))
-        try:
-            async with AsyncExitStack() as stack:
-                with uncollected():
-                    hook = await asyncio.to_thread(self._hook)
-                    client = await stack.enter_async_context(hook.open_client())
-                closed = await self._drain(hook, client, gates, asked, until)
-        finally:
-            asked.cancel()
-        if closed is not None:
-            self.log.info("Nothing can be started now: %s", closed.reason)
-        return closed
-
-    def _hook(self) -> S3EventsHook:
-        from airflow_s3events.hooks.s3_events import hook_for
-
-        return hook_for(self.sqs_queue, **self._aws())
-
-    async def _drain(
-        self,
-        hook: S3EventsHook,
-        client: Any,
-        gates: dict[str, Gate],
-        asked: asyncio.Future[Closed | None],
-        until: float,
-    ) -> Closed | None:
-        queue = await hook.queue(client, self.sqs_queue)
-        attributes = await queue.describe()
-        dead_letters = await self._checked(hook, client, attributes)
-        self._consumer = consumer = self._make_consumer(queue, dead_letters, until)
-        has_dead_letters = dead_letters is not None
-        dispatcher = self._make_dispatcher(consumer, gates, attributes, has_dead_letters=has_dead_letters)
-        try:
-            with suppress(OutageError):
-                await asked
-            # Each gate remembers its answer; one that got none is asked again.
-            closed = await dispatcher.waiting()
-            if closed is None:
-                async with self._journal() as dispatcher.journal, consumer:
-                    closed = await dispatcher.run()
-        finally:
-            self._report(consumer, dispatcher)
-        return closed
-
-    def _journal(self) -> AbstractAsyncContextManager[Journal]:
-        from airflow_s3events.hooks.ledger import open_journal
-
-        return open_journal(self.ledger, self.ordering, self.ledger_settings, aws=self._aws())
-
-    async def _dead_letters(
-        self, hook: S3EventsHook, client: Any, attributes: QueueAttributes
-    ) -> SqsQueue | None:
-        named = self.dead_letter_queue or attributes.dead_letter_arn
-        if named is not None:
-            dead_letters = await hook.queue(client, named)
-            # A redrive policy cannot name its own queue; a setting can.
-            if self.dead_letter_queue and (await dead_letters.describe()).arn == attributes.arn:
-                raise ConfigurationError(
-                    f"dead_letter_queue: {named!r} is sqs_queue itself; name another queue"
-                )
-            return dead_letters
-        self.log.warning(
-            "Queue %s has no dead letter queue: what cannot be read stays in it until its retention ends. "
-            "Give the queue a redrive policy, or set dead_letter_queue",
-            attributes.arn,
-        )
-        return None
-
-    def _make_consumer(self, queue: SqsQueue, dead_letters: SqsQueue | None, until: float) -> Consumer:
-        from airflow_s3events.consumer import Consumer
-
-        settings = self._consumer_settings(max(0.0, until - time.time()))
-        consumer = Consumer(queue, settings, dead_letters=dead_letters)
-        if self._is_killed:
-            consumer.stop()
-        return consumer
-
-    def _consumer_settings(self, life_seconds: float) -> ConsumerSettings:
-        from airflow_s3events.consumer import ConsumerSettings
-
-        most = max(1, self.max_held - self._held_elsewhere) if self._holds else self.max_in_flight
-        return ConsumerSettings(
-            visibility_seconds=self.visibility_seconds,
-            max_in_flight=most,
-            batch_count=min(_BATCH_COUNT, most),
-            idle_seconds=self.linger_seconds,
-            life_seconds=life_seconds,
-            stop_seconds=_STOP_SECONDS,
-        )
-
-    def _make_dispatcher(
-        self,
-        consumer: Consumer,
-        gates: dict[str, Gate],
-        attributes: QueueAttributes,
-        *,
-        has_dead_letters: bool,
-    ) -> Dispatcher:
-        from airflow_s3events.dispatch import Dispatcher, DispatchSettings
-        from airflow_s3events.routing import Routes
-
-        settings = DispatchSettings(
-            ignore_before=self.ignore_before,
-            give_up_seconds=self.give_up_seconds,
-            max_receive_count=attributes.max_receive_count,
-            has_dead_letters=has_dead_letters,
-        )
-        dispatcher = Dispatcher(
-            inbox=consumer,
-            routes=Routes.of(self.routes),
-            runs=airflow_runs(),
-            settings=settings,
-            now=time.time,
-            clock=time.monotonic,
-            gates=gates,
-        )
-        if self._holds:
-            dispatcher.hold_runs(self.on_redelivery, self.retry_delay_seconds, dispatchers=self.parallel)
-        return dispatcher
-
-    def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
-        events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
-        self.log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
-        if dispatcher.holder is not None:
-            held, ended = len(dispatcher.holder), dict(dispatcher.holder.counts)
-            self.log.info("On hold: %d. Runs: %s", held, ended)
+            await open_queues(self, hook, client)

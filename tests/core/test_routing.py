@@ -190,6 +190,17 @@ class TestRoute:
             f"max_queued_runs: {cap!r}"
         )
 
+    @pytest.mark.parametrize("enrich", ["tags", ["tag"], [None], 5])
+    def test_what_cannot_be_asked_is_refused(self, enrich: Any) -> None:
+        assert "enrich" in _refusal(lambda: Route(dag_id="a", enrich=enrich))
+
+    def test_what_is_asked_is_kept_in_one_order_and_told(self) -> None:
+        route = Route(dag_id="a", enrich=["tags", "head", "tags"])
+        assert route.enrich == ("head", "tags")
+        assert Routes([route]).asks == {"head", "tags"}
+        assert not Routes([route]).filters_ask
+        assert Routes.of({"a": f.tag("x"), "b": None}).filters_ask
+
     @pytest.mark.parametrize("run_id", ["short", None, ["opaque"]])
     def test_another_form_of_run_id_is_refused(self, run_id: Any) -> None:
         assert "run_id" in _refusal(lambda: Route(dag_id="a", run_id=run_id))
@@ -230,6 +241,7 @@ class TestPlainData:
         assert Routes([Route(dag_id="a", when=_CSV)], default=Route(dag_id="b")).serialize() == {
             "default": {
                 "dag_id": "b",
+                "enrich": [],
                 "extra": {},
                 "max_queued_runs": 1000,
                 "name": "b",
@@ -240,6 +252,7 @@ class TestPlainData:
             "routes": [
                 {
                     "dag_id": "a",
+                    "enrich": [],
                     "extra": {},
                     "max_queued_runs": 1000,
                     "name": "a",

@@ -1,0 +1,56 @@
+"""Looks at the settings of a dispatcher that need neither Airflow nor AWS to be judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_s3events._compat import check_can_hold
+from airflow_s3events.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+
+#: Settings and their least values. A shorter life would start one run of the dispatcher DAG after the other.
+_LEAST = {
+    "linger_seconds": 0,
+    "life_seconds": 60,
+    "give_up_seconds": 0,
+    "visibility_seconds": 10,
+    "max_in_flight": 1,
+    "retry_delay_seconds": 0,
+    "expected_hold_seconds": 0,
+    "parallel": 1,
+}
+_CHOICES = {"acknowledge": ("run_stored", "run_succeeded"), "on_redelivery": ("clear", "new_run")}
+#: Messages held by one dispatcher: with more, asking for their runs' states would take more than it gives.
+_MOST_HELD = 2_000
+
+
+def check(operator: S3EventDispatchOperator) -> None:
+    """Look at every setting.
+
+    Raises:
+        ConfigurationError: One of them cannot work; names it and says what to put there.
+    """
+    from airflow_s3events.journal import Order
+    from airflow_s3events.routing import Routes
+
+    Routes.of(operator.routes)
+    for name, least in _LEAST.items():
+        value = getattr(operator, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+            raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
+    if operator.acknowledge == "run_succeeded":
+        check_can_hold()
+    for name, choices in _CHOICES.items():
+        if getattr(operator, name) not in choices:
+            raise ConfigurationError(f"{name}={getattr(operator, name)!r}: give one of {', '.join(choices)}")
+    if type(operator.max_held) is not int or not 1 <= operator.max_held <= _MOST_HELD:
+        raise ConfigurationError(
+            f"max_held={operator.max_held!r}: give a whole number from 1 to {_MOST_HELD}"
+        )
+    if operator.ignore_before is not None and getattr(operator.ignore_before, "tzinfo", None) is None:
+        raise ConfigurationError(
+            f"ignore_before={operator.ignore_before!r}: give a datetime with a time zone"
+        )
+    Order.of(operator.ordering, ledger=operator.ledger)

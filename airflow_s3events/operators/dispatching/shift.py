@@ -1,0 +1,165 @@
+"""One shift of a dispatcher: from its start or a wake-up until there is no more to do, or nothing may be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_s3events._compat import airflow_runs
+from airflow_s3events.exceptions import OutageError
+from airflow_s3events.gates import all_waiting
+from airflow_s3events.operators.dispatching.queues import Queues, open_queues
+from airflow_s3events.preload import uncollected
+
+if TYPE_CHECKING:
+    from airflow_s3events.consumer import Consumer, ConsumerSettings
+    from airflow_s3events.dispatch import Dispatcher
+    from airflow_s3events.gates import Closed, Gate
+    from airflow_s3events.hooks.s3_events import S3EventsHook
+    from airflow_s3events.journal import Journal
+    from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+
+#: Messages between two read-backs of the runs just created.
+_BATCH_COUNT = 50
+#: Seconds that a stop waits for receives: Airflow gives a task 5 s between SIGTERM and SIGKILL.
+_STOP_SECONDS = 2.0
+
+
+class Shift:
+    """Drains the queue of a dispatcher; ``stop`` may be called before or while it works.
+
+    Args:
+        operator: Whose settings count, and who logs.
+        until: The end of the operator's life, in seconds since the epoch.
+        held_elsewhere: Messages that the dispatcher's trigger holds meanwhile.
+    """
+
+    def __init__(self, operator: S3EventDispatchOperator, until: float, held_elsewhere: int) -> None:
+        self._operator = operator
+        self._until = until
+        self._held_elsewhere = held_elsewhere
+        self._consumer: Consumer | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
+        self._is_stopped = True
+        if self._consumer is not None:
+            self._consumer.stop()
+
+    async def work(self) -> Closed | None:
+        """Drain the queue; return why nothing can be started now, if that is so."""
+        from airflow_s3events.dispatch import gates_of
+        from airflow_s3events.routing import Routes
+
+        gates = gates_of(Routes.of(self._operator.routes), airflow_runs(), time.monotonic)
+        # Loading the AWS libraries takes a new process half a second: Airflow answers meanwhile.
+        asked = asyncio.ensure_future(all_waiting(gates.values()))
+        try:
+            async with AsyncExitStack() as stack:
+                with uncollected():
+                    hook = await asyncio.to_thread(self._operator.hook)
+                    client = await stack.enter_async_context(hook.open_client())
+                closed = await self._drain(hook, client, gates, asked)
+        finally:
+            asked.cancel()
+        if closed is not None:
+            self._operator.log.info("Nothing can be started now: %s", closed.reason)
+        return closed
+
+    async def _drain(
+        self,
+        hook: S3EventsHook,
+        client: Any,
+        gates: dict[str, Gate],
+        asked: asyncio.Future[Closed | None],
+    ) -> Closed | None:
+        queues = await open_queues(self._operator, hook, client)
+        self._consumer = consumer = self._make_consumer(queues)
+        dispatcher = self._make_dispatcher(consumer, gates, queues)
+        try:
+            with suppress(OutageError):
+                await asked
+            # Each gate remembers its answer; one that got none is asked again.
+            closed = await dispatcher.waiting()
+            if closed is None:
+                async with self._journal() as dispatcher.journal, consumer:
+                    closed = await dispatcher.run()
+        finally:
+            self._report(consumer, dispatcher)
+        return closed
+
+    def _journal(self) -> AbstractAsyncContextManager[Journal]:
+        from airflow_s3events.hooks.ledger import open_journal
+
+        operator = self._operator
+        aws = operator.aws_arguments()
+        return open_journal(operator.ledger, operator.ordering, operator.ledger_settings, aws=aws)
+
+    def _make_consumer(self, queues: Queues) -> Consumer:
+        from airflow_s3events.consumer import Consumer
+
+        life_seconds = max(0.0, self._until - time.time())
+        settings = consumer_settings(self._operator, life_seconds, self._held_elsewhere)
+        consumer = Consumer(queues.queue, settings, dead_letters=queues.dead_letters)
+        if self._is_stopped:
+            consumer.stop()
+        return consumer
+
+    def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
+        from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+        from airflow_s3events.routing import Routes
+
+        operator = self._operator
+        settings = DispatchSettings(
+            ignore_before=operator.ignore_before,
+            give_up_seconds=operator.give_up_seconds,
+            max_receive_count=queues.attributes.max_receive_count,
+            has_dead_letters=queues.dead_letters is not None,
+        )
+        dispatcher = Dispatcher(
+            inbox=consumer,
+            routes=Routes.of(operator.routes),
+            runs=airflow_runs(),
+            settings=settings,
+            now=time.time,
+            clock=time.monotonic,
+            gates=gates,
+        )
+        if operator.acknowledge == "run_succeeded":
+            dispatcher.hold_runs(
+                operator.on_redelivery, operator.retry_delay_seconds, dispatchers=operator.parallel
+            )
+        return dispatcher
+
+    def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
+        log = self._operator.log
+        events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
+        log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
+        if dispatcher.holder is not None:
+            held, ended = len(dispatcher.holder), dict(dispatcher.holder.counts)
+            log.info("On hold: %d. Runs: %s", held, ended)
+
+
+def consumer_settings(
+    operator: S3EventDispatchOperator, life_seconds: float, held_elsewhere: int = 0
+) -> ConsumerSettings:
+    """Return the operator's settings as those of its consumer.
+
+    Raises:
+        ConfigurationError: One of them cannot work.
+    """
+    from airflow_s3events.consumer import ConsumerSettings
+
+    holds = operator.acknowledge == "run_succeeded"
+    most = max(1, operator.max_held - held_elsewhere) if holds else operator.max_in_flight
+    return ConsumerSettings(
+        visibility_seconds=operator.visibility_seconds,
+        max_in_flight=most,
+        batch_count=min(_BATCH_COUNT, most),
+        idle_seconds=operator.linger_seconds,
+        life_seconds=life_seconds,
+        stop_seconds=_STOP_SECONDS,
+    )
