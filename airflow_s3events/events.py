@@ -60,6 +60,7 @@ class ObjectEvent:
         configuration_id: The rule of the bucket's notification configuration that sent the event.
         delivery_id: SQS message id and index of the record in it, ``<id>#<n>``: the identity of last resort.
         extra: What the envelope said beyond these (restore, replication, tiering data and the like).
+        facts: What S3 said of the object, where a route asked for it: tags, metadata, content type and more.
     """
 
     event_name: str
@@ -79,7 +80,6 @@ class ObjectEvent:
     configuration_id: str | None = None
     delivery_id: str | None = None
     extra: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
-    #: What S3 said of the object, where a route asked for it (``airflow_s3events.enrich``).
     facts: ObjectFacts | None = field(default=None, hash=False)
 
     @classmethod
