@@ -44,14 +44,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     """Docstrings announce a block with two colons, as reStructuredText has it; a reader needs one."""
-    return html.replace("::</p>", ":</p>")
+    return html.replace("<p>::</p>", "").replace("::</p>", ":</p>")
 
 
 def example_page(path: Path) -> str:
-    """The text of an example's docstring, then the file."""
+    """What an example is, in a line, then the file."""
     source = path.read_text()
     words = ast.get_docstring(ast.parse(source)) or ""
-    return f'# {path.stem}\n\n{words}\n\n```python title="example_dags/{path.name}"\n{source}```\n'
+    heading = f"# {path.stem}\n\n{words.splitlines()[0]}"
+    return f'{heading}\n\n```python title="example_dags/{path.name}"\n{source}```\n'
 
 
 def source_of(uri: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import airflow_s3events
+from tests.repo.test_reference import imported
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / ".ci" / "mkdocs" / "mkdocs.yml"
@@ -81,6 +82,18 @@ def test_no_style_fetches_anything_from_another_host(site: Path) -> None:
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
     ids = Page((site / "reference" / "api.html").read_text()).ids
     assert {f"airflow_s3events.{name}" for name in airflow_s3events.__all__} - ids == set()
+
+
+def test_every_name_that_pages_and_examples_import_is_in_the_reference(site: Path) -> None:
+    pages = [Page((site / "reference" / f"{name}.html").read_text()) for name in ("api", "modules")]
+    ids = {found for page in pages for found in page.ids}
+    wanted = {f"{module}.{name.split(' as ')[0]}" for module, name in imported()}
+    assert {name for name in wanted if not _is_public_elsewhere(name)} - ids == set()
+
+
+def _is_public_elsewhere(name: str) -> bool:
+    """Some pages take a public name from the module that defines it."""
+    return name.rsplit(".", 1)[1] in airflow_s3events.__all__
 
 
 def test_every_diagram_is_drawn(site: Path) -> None:
