@@ -55,6 +55,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add("--when", metavar="JSON", help="only objects that this filter matches, as serialize() gives it")
     add("--modified-after", metavar="TIME", help="only objects written after that moment, ISO-8601")
     add("--min-age-seconds", type=float, default=900.0, help="only objects written so long ago; default 900")
+    add("--ordering", choices=("none", "newest", "per_key"), default="none", help="as the dispatcher's")
     add("--limit", type=int, help="start no more runs than so many")
     add("--dry-run", action="store_true", help="only compare")
     add("--no-wait", action="store_true", help="while a DAG is paused or full, end with status 4")
@@ -139,6 +140,7 @@ def _work(args: argparse.Namespace) -> Reconciliation:
         allow_url=True,
         ledger_settings=LedgerSettings(**{name: value for name, value in given.items() if value is not None}),
         settings=_settings(args),
+        takes_turns=args.ordering == "per_key",
         name=_name(args),
         aws={**aws, "verify": None, "botocore_config": None},
     )

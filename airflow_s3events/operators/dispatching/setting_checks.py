@@ -54,3 +54,8 @@ def check(operator: S3EventDispatchOperator) -> None:
             f"ignore_before={operator.ignore_before!r}: give a datetime with a time zone"
         )
     Order.of(operator.ordering, ledger=operator.ledger)
+    if operator.ordering == "per_key" and operator.acknowledge == "run_succeeded":
+        raise ConfigurationError(
+            "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
+            " started again would hold all others of its key back"
+        )

@@ -7,6 +7,7 @@ written to a file, for the share of a dispatcher's time that is no matter of wha
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
@@ -15,7 +16,7 @@ from airflow_s3events import Route, S3EventDispatchOperator
 from airflow_s3events.journal import Journal
 
 TARGET = Route(dag_id="target", max_queued_runs=1_000_000)
-SIDES = {
+SIDES: dict[str, dict[str, Any]] = {
     "without": {},
     "ledger": {"ledger": "sql:ledger_db"},
     "newest": {"ledger": "sql:ledger_db", "ordering": "newest"},
