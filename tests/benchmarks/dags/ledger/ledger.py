@@ -23,13 +23,13 @@ SIDES: dict[str, dict[str, Any]] = {
 }
 
 
-def note(seconds):  # type: ignore[no-untyped-def]
+def note(seconds: float) -> None:
     with Path(os.environ["BENCHMARK_FOLDER"], "ledger_seconds").open("a") as file:
         file.write(f"{seconds:.6f}\n")
 
 
-def timed(call):  # type: ignore[no-untyped-def]
-    async def wrapper(self, *arguments):  # type: ignore[no-untyped-def]
+def timed(call: Any) -> Any:
+    async def wrapper(self: Journal, *arguments: Any) -> Any:
         began = time.perf_counter()
         try:
             return await call(self, *arguments)
