@@ -19,7 +19,7 @@ from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.ledger.turns import Ask, Busy
 from airflow_s3events.messages import Message
 from airflow_s3events.ordering import ByField, Placing, by_sequencer
-from airflow_s3events.routing import Route, Routes
+from airflow_s3events.routing import Matcher, Route
 from airflow_s3events.settlement import Disposition, RunState
 from airflow_s3events.starting import Outcome, Runs, Starter, name_of
 from airflow_s3events.turns import TURN_SECONDS, RunStates, Turns
@@ -85,7 +85,7 @@ class Journal:
         self._told: list[tuple[Decision, tuple[str, str] | None]] = []
         self._ends: list[tuple[Ask, Decision, tuple[str, str] | None]] = []
 
-    async def judge(self, batch: Sequence[Message], routes: Routes) -> None:
+    async def judge(self, batch: Sequence[Message], routes: Matcher) -> None:
         """Ask about all events of a batch at once.
 
         Raises:
@@ -120,7 +120,7 @@ class Journal:
             return None
         return await self._turns.wait(*asked, runs)
 
-    async def _ask(self, turns: Turns, came: Sequence[tuple[ObjectEvent, int]], routes: Routes) -> None:
+    async def _ask(self, turns: Turns, came: Sequence[tuple[ObjectEvent, int]], routes: Matcher) -> None:
         """Ask for the turns of all events that have no run yet, or are wanted again."""
         asks = [
             self._ask_of(event, attempt, route)
@@ -261,4 +261,5 @@ def _decision(
 
 
 def _run_id(route: Route, event: ObjectEvent, identity: str) -> str:
-    return run_id(event, readable=route.run_id == "readable", identity=identity)
+    label = route.label_of(event)
+    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)

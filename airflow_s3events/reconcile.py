@@ -95,6 +95,20 @@ def moment_of(value: datetime | str | None) -> datetime | None:
         raise ConfigurationError(f"modified_after={value!r}: give ISO-8601 text with a time zone") from error
 
 
+def unasking(routes: Routes) -> Routes:
+    """Return the routes, which must do without asking S3.
+
+    Raises:
+        ConfigurationError: One of them asks.
+    """
+    if routes.asks:
+        raise ConfigurationError(
+            "routes: a filter or enrich= asks S3 about the object, and a reconciliation does not;"
+            " give it routes that do without"
+        )
+    return routes
+
+
 @dataclass(slots=True)
 class Report:
     """What a reconciliation found and did.
@@ -344,7 +358,8 @@ class Reconciler:
 
 
 def _run_id(event: ObjectEvent, route: Route, identity: str) -> str:
-    return run_id(event, readable=route.run_id == "readable", identity=identity)
+    label = route.label_of(event)
+    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)
 
 
 def _ask(event: ObjectEvent, route: Route, identity: str) -> Ask:

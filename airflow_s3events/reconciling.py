@@ -150,8 +150,9 @@ def _settings(args: argparse.Namespace) -> ReconcileSettings:
     from airflow_s3events.filters import EventFilter, everything
     from airflow_s3events.reconcile import ReconcileSettings, moment_of
 
+    when = everything if args.when is None else EventFilter.deserialize(_json("--when", args.when))
     return ReconcileSettings(
-        when=everything if args.when is None else EventFilter.deserialize(_json("--when", args.when)),
+        when=when.without_asking("a reconciliation"),
         modified_after=moment_of(args.modified_after),
         min_age_seconds=args.min_age_seconds,
         limit=args.limit,
@@ -160,6 +161,7 @@ def _settings(args: argparse.Namespace) -> ReconcileSettings:
 
 
 def _routes(args: argparse.Namespace) -> Routes:
+    from airflow_s3events.reconcile import unasking
     from airflow_s3events.routing import Routes
 
     if bool(args.dag) == bool(args.routes):
@@ -171,7 +173,7 @@ def _routes(args: argparse.Namespace) -> Routes:
             text = opened.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--routes: {args.routes}: {error}") from error
-    return Routes.of(_json("--routes", text))
+    return unasking(Routes.of(_json("--routes", text)))
 
 
 def _json(option: str, text: str) -> Any:

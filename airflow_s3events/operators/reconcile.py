@@ -147,12 +147,15 @@ class S3ReconcileOperator(BaseOperator):
         from airflow_s3events.filters import EventFilter, everything
         from airflow_s3events.journal import Order
         from airflow_s3events.ledger.address import LedgerAddress
-        from airflow_s3events.reconcile import ReconcileSettings, moment_of
+        from airflow_s3events.reconcile import ReconcileSettings, moment_of, unasking
+        from airflow_s3events.routing import Routes
 
         LedgerAddress.of(self.ledger)
         Order.of(self.ordering, ledger=self.ledger)
+        unasking(Routes.of(self.routes))
+        when = everything if self.when is None else EventFilter.deserialize(self.when)
         return ReconcileSettings(
-            when=everything if self.when is None else EventFilter.deserialize(self.when),
+            when=when.without_asking("a reconciliation"),
             modified_after=moment_of(self.modified_after),
             min_age_seconds=self.min_age_seconds,
             limit=self.limit,

@@ -108,7 +108,7 @@ class Scene:
         runs = self.cluster.runs(self.target) if self.cluster.api.has_dag(self.target) else []
         return Counter(run["conf"]["s3_event"]["key"] for run in runs)
 
-    def waits_until(self, probe: Callable[[], T], what: str, timeout_seconds: float = 120.0) -> T:
+    def waits_until(self, probe: Callable[[], T], what: str, timeout_seconds: float = 200.0) -> T:
         """Ask until the answer is true."""
         deadline = time.monotonic() + timeout_seconds
         while not (answer := probe()):
@@ -133,7 +133,7 @@ class Scene:
         """Every object has a run, and no message is left anywhere."""
         return set(self.keys) <= set(self.started()) and self.aws.counts(self.bucket.queue_url) == (0, 0)
 
-    def ends_well(self, timeout_seconds: float = 120.0) -> None:
+    def ends_well(self, timeout_seconds: float = 200.0) -> None:
         """Wait until all is settled; then each object has exactly one run, and nothing is a dead letter."""
         self.waits_until(self.is_settled, "a run for every object and an empty queue", timeout_seconds)
         assert self.started() == dict.fromkeys(self.keys, 1)

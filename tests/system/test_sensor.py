@@ -12,7 +12,7 @@ from airflow_s3events.demo.cluster import Cluster
 from tests.system.scenes import TARGET, Play, Played, Scene, perform, playing
 
 _AT_ONCE = 4
-_PATIENCE_SECONDS = 280
+_PATIENCE_SECONDS = 400
 
 _DAG = """
 from airflow_s3events import ObjectEvent, S3EventSensor

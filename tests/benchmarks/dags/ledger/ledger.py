@@ -6,6 +6,7 @@ written to a file, for the share of a dispatcher's time that is no matter of wha
 
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def note(seconds: float) -> None:
         file.write(f"{seconds:.6f}\n")
 
 
-def timed(call: Any) -> Any:
+def timed(call: Callable[..., Awaitable[Any]]) -> Any:
     async def wrapper(self: Journal, *arguments: Any) -> Any:
         began = time.perf_counter()
         try:
