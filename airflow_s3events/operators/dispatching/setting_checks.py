@@ -56,6 +56,8 @@ def check(operator: S3EventDispatchOperator) -> None:
         )
     _check_age(operator.max_age_seconds)
     Order.of(operator.ordering, ledger=operator.ledger)
+    if operator.anomaly is not None and operator.ledger is None:
+        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
 
 
 def _check_holding(routes: Routes) -> None:
