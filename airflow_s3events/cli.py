@@ -39,6 +39,7 @@ COMMANDS = {
     "mwaa-bundle": Command(
         "airflow_s3events.mwaa.command", "a folder with all that an Amazon MWAA environment needs"
     ),
+    "schema": Command("airflow_s3events.event_schema", "the JSON Schema of the event in a run's conf"),
 }
 
 
