@@ -13,7 +13,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AnomalyWatch": "airflow_s3events.anomaly",
     "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
+    "ExpectedBy": "airflow_s3events.expectations",
     "FunctionDestination": "airflow_s3events.notification_setup.destinations",
+    "LeastRate": "airflow_s3events.expectations",
     "ObjectEvent": "airflow_s3events.events",
     "QueueDestination": "airflow_s3events.notification_setup.destinations",
     "Route": "airflow_s3events.routing",
@@ -28,6 +30,7 @@ _PUBLIC = {
     "S3EventRetryFailedRunsOperator": "airflow_s3events.operators.failed_runs",
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
+    "S3ExpectedObjectsSensor": "airflow_s3events.sensors.expectations",
     "S3ReconcileOperator": "airflow_s3events.operators.reconcile",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
     "TopicDestination": "airflow_s3events.notification_setup.destinations",
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
+    from airflow_s3events.expectations import ExpectedBy, LeastRate
     from airflow_s3events.notification_setup.destinations import (
         EventBridgeDestination,
         FunctionDestination,
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     from airflow_s3events.routing_table import routes_from_toml
     from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
+    from airflow_s3events.sensors.expectations import S3ExpectedObjectsSensor
     from airflow_s3events.tasks.context import events_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
     from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
@@ -71,7 +76,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AnomalyWatch",
     "EventBridgeDestination",
+    "ExpectedBy",
     "FunctionDestination",
+    "LeastRate",
     "ObjectEvent",
     "QueueDestination",
     "Route",
@@ -86,6 +93,7 @@ __all__ = [
     "S3EventRetryFailedRunsOperator",
     "S3EventSensor",
     "S3EventTrigger",
+    "S3ExpectedObjectsSensor",
     "S3ReconcileOperator",
     "S3RemoveNotificationOperator",
     "TopicDestination",

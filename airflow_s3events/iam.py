@@ -29,8 +29,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "iam",
         help="the least that a role needs, as a policy to paste",
-        description="Print the policy of a role that dispatches, waits (trigger, sensor), sets up"
-        " (configure), checks, proves or removes, with what you name and nothing beside it. No AWS is asked."
+        description="Print the policy of a role that dispatches, waits (trigger, sensor), sees to dead"
+        " letters and failed runs (redrive, retry, notify, alert), sets up (configure), checks, proves or"
+        " removes, with what you name and nothing beside it. No AWS is asked."
         " Exit status: 0, or 2 when something is missing or wrong, with the reason on stderr.",
     )
     add = parser.add_argument
@@ -47,6 +48,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default=[],
         help="what the routes of a dispatcher ask S3 about the objects of --bucket; may be given twice",
     )
+    add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
     return parser
 
 
@@ -107,6 +109,7 @@ def _resources(args: argparse.Namespace) -> Resources:
         rule=_arn(args.rule, "events", "--rule"),
         archive=_arn(args.archive, "events", "--archive"),
         enrich=tuple(args.enrich),
+        airflow_role=_arn(args.airflow_role, "airflow", "--airflow-role"),
     )
 
 

@@ -68,8 +68,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
     an URL of one queue are two pollers.
 
     What it needs of AWS: ``sqs:ReceiveMessage``, ``DeleteMessage``, ``ChangeMessageVisibility``,
-    ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, and ``SendMessage`` where an event can be for
-    several watchers; ``sqs:SendMessage`` and ``GetQueueUrl`` on the dead letter queue.
+    ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, and ``SendMessage`` where it has several
+    watchers; ``sqs:SendMessage`` and ``GetQueueUrl`` on the dead letter queue.
 
     Args:
         sqs_queue: URL, ARN or name of the queue.
