@@ -89,7 +89,14 @@ class Inbox(Protocol):
 def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
     """Return the door of each DAG that has a route, nothing asked of Airflow yet."""
     return {
-        route.dag_id: Gate(route.dag_id, max_queued=route.max_queued_runs, target=target, clock=clock)
+        route.dag_id: Gate(
+            route.dag_id,
+            max_queued=route.max_queued_runs,
+            max_active=route.max_active_runs,
+            max_per_minute=route.max_runs_per_minute,
+            target=target,
+            clock=clock,
+        )
         for route in routes
     }
 
@@ -208,7 +215,7 @@ class Dispatcher:
         results: list[tuple[Message, list[Outcome]]] = []
         await self._patiently(lambda: self.enricher.prepare(batch, self.settings.oldest(self.now())))
         await self._patiently(lambda: self.journal.judge(batch, self.enricher))
-        for message in batch:
+        for message in self._in_order(batch):
             if self.inbox.stopping:
                 break
             results.append((message, await self._outcomes(message)))
@@ -216,6 +223,18 @@ class Dispatcher:
         await self._patiently(lambda: self.journal.record(missing))
         for message, outcomes in results:
             await self._settle(message, [_stored(outcome, missing) for outcome in outcomes])
+
+    def _in_order(self, batch: Sequence[Message]) -> Sequence[Message]:
+        """Return the messages, those of urgent routes first."""
+        return sorted(batch, key=self._rank) if self.routes.has_priorities else batch
+
+    def _rank(self, message: Message) -> int:
+        try:
+            events = parse_body(message.body, message_id=message.delivery_id).events
+        except BodyError:
+            return 0
+        matched = (route for event in events for route in self.enricher.match(event).routes)
+        return -max((route.priority for route in matched), default=0)
 
     async def _outcomes(self, message: Message) -> list[Outcome]:
         try:

@@ -190,4 +190,5 @@ def _decision(
 
 
 def _run_id(route: Route, event: ObjectEvent, identity: str) -> str:
-    return run_id(event, readable=route.run_id == "readable", identity=identity)
+    label = route.label_of(event)
+    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)

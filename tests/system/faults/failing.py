@@ -204,4 +204,8 @@ def _is_clean(report: dict[str, Any]) -> bool:
         and phase["queues"] == {"visible": 0, "in_flight": 0, "delayed": 0, "dlq": phase["wanted"]["dlq"]}
         for phase in phases
     ]
-    return all(counts) and report["overlaps"] == 0
+    kinds = {"always": "failed; the message was received", "gone": "not found", "malformed": "not JSON"}
+    letters = {f"{kind}: {reason}": report[kind] for kind, reason in kinds.items()}
+    reasons = [report["before"]["reasons"] == letters]
+    reasons.append(report["after"]["reasons"] == {"malformed: not JSON": report["malformed"]})
+    return all(counts) and all(reasons) and report["overlaps"] == 0
