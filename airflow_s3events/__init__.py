@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
+    "ExpectedBy": "airflow_s3events.expectations",
     "FunctionDestination": "airflow_s3events.notification_setup.destinations",
+    "LeastRate": "airflow_s3events.expectations",
     "ObjectEvent": "airflow_s3events.events",
     "QueueDestination": "airflow_s3events.notification_setup.destinations",
     "Route": "airflow_s3events.routing",
@@ -27,6 +29,7 @@ _PUBLIC = {
     "S3EventRetryFailedRunsOperator": "airflow_s3events.operators.failed_runs",
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
+    "S3ExpectedObjectsSensor": "airflow_s3events.sensors.expectations",
     "S3ReconcileOperator": "airflow_s3events.operators.reconcile",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
     "TopicDestination": "airflow_s3events.notification_setup.destinations",
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
+    from airflow_s3events.expectations import ExpectedBy, LeastRate
     from airflow_s3events.notification_setup.destinations import (
         EventBridgeDestination,
         FunctionDestination,
@@ -60,13 +64,16 @@ if TYPE_CHECKING:
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
+    from airflow_s3events.sensors.expectations import S3ExpectedObjectsSensor
     from airflow_s3events.tasks.context import events_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
     from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 __all__ = [
     "EventBridgeDestination",
+    "ExpectedBy",
     "FunctionDestination",
+    "LeastRate",
     "ObjectEvent",
     "QueueDestination",
     "Route",
@@ -81,6 +88,7 @@ __all__ = [
     "S3EventRetryFailedRunsOperator",
     "S3EventSensor",
     "S3EventTrigger",
+    "S3ExpectedObjectsSensor",
     "S3ReconcileOperator",
     "S3RemoveNotificationOperator",
     "TopicDestination",

@@ -27,6 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--bucket", required=True, metavar="NAME", help="bare, without s3://")
     add("--bucket-owner", metavar="ACCOUNT", help="account that owns the bucket, where it is not yours")
+    add("--key", metavar="KEY", help="an object: whether any rule takes it")
     add("--id", metavar="ID", dest="notification_id", help="the notification that should be there, by its id")
     add("--queue", metavar="QUEUE", help="where it should lead: name, ARN or URL")
     add("--event", action="append", dest="events", metavar="TYPE", help="of it; may be given several times")
@@ -67,6 +68,7 @@ def _inspection(args: argparse.Namespace) -> Any:
     return Inspection(
         bucket=args.bucket,
         bucket_owner=args.bucket_owner,
+        key=args.key,
         wanted=_wanted(args),
         work_seconds=args.work_seconds,
         writes_to=tuple(args.writes_to),

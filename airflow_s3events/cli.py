@@ -35,9 +35,13 @@ COMMANDS = {
     "demo": Command(
         "airflow_s3events.demo.command", "objects in, DAG runs out, on a whole Airflow of its own"
     ),
+    "explain": Command("airflow_s3events.explaining", "why an object did, or did not, start a run"),
     "iam": Command("airflow_s3events.iam", "the least that a role needs, as a policy to paste"),
     "mwaa-bundle": Command(
         "airflow_s3events.mwaa.command", "a folder with all that an Amazon MWAA environment needs"
+    ),
+    "reconcile": Command(
+        "airflow_s3events.reconciling", "compare a bucket with the ledger, and start what is missing"
     ),
 }
 

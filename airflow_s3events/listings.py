@@ -238,6 +238,58 @@ def _inventory(manifest: Mapping[str, Any]) -> _Inventory:
     return _Inventory(manifest["sourceBucket"], columns, files)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One version of one object as S3 has it, or a delete marker."""
+
+    event: ObjectEvent
+    is_latest: bool = True
+    is_delete_marker: bool = False
+
+
+async def versions_of(client: Any, location: Location, *, most: int) -> list[StoredVersion]:
+    """Return what S3 has under one key, the newest first, at most ``most``; of a plain bucket the object.
+
+    Raises:
+        ConfigurationError: The bucket cannot be listed; names the setting.
+        OutageError: S3 is away or throttling.
+    """
+    bucket, key = location
+    if not await is_versioned(client, bucket):
+        async with _translated(f"list_objects_v2 of {location.uri}"):
+            page = await client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        # The key itself comes before all that it is the beginning of.
+        return [_version(location, entry) for entry in page.get("Contents", []) if entry["Key"] == key]
+    async with _translated(f"list_object_versions of {location.uri}"):
+        page = await client.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=most)
+    found = [_version(location, entry) for entry in page.get("Versions", []) if entry["Key"] == key]
+    found += [
+        _version(location, entry, is_delete_marker=True)
+        for entry in page.get("DeleteMarkers", [])
+        if entry["Key"] == key
+    ]
+    return sorted(found, key=_age)
+
+
+def _age(version: StoredVersion) -> tuple[bool, float]:
+    time = version.event.event_time
+    return not version.is_latest, 0.0 if time is None else -time.timestamp()
+
+
+def _version(
+    location: Location, entry: Mapping[str, Any], *, is_delete_marker: bool = False
+) -> StoredVersion:
+    event = _listed(
+        location,
+        size=entry.get("Size"),
+        etag=entry.get("ETag"),
+        modified=entry.get("LastModified"),
+        version_id=entry.get("VersionId"),
+    )
+    is_latest = bool(entry.get("IsLatest", True))
+    return StoredVersion(event=event, is_latest=is_latest, is_delete_marker=is_delete_marker)
+
+
 async def is_versioned(client: Any, bucket: str) -> bool:
     """Whether the bucket has or had versions."""
     async with _translated(f"GetBucketVersioning of {bucket}"):

@@ -16,6 +16,7 @@ _OPERATORS = (
 )
 _HOOKS = (
     "airflow_s3events.hooks.airflow_rest",
+    "airflow_s3events.hooks.api_runs",
     "airflow_s3events.hooks.buckets",
     "airflow_s3events.hooks.event_rules",
     "airflow_s3events.hooks.functions",
@@ -23,6 +24,7 @@ _HOOKS = (
     "airflow_s3events.hooks.ledger",
     "airflow_s3events.hooks.notification_setup",
     "airflow_s3events.hooks.queues",
+    "airflow_s3events.hooks.reconciliation",
     "airflow_s3events.hooks.s3_events",
     "airflow_s3events.hooks.topics",
 )
@@ -47,10 +49,15 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules(*_OPERATORS),
-        "sensors": _modules("airflow_s3events.sensors.arrivals", "airflow_s3events.sensors.dead_letters"),
+        "sensors": _modules(
+            "airflow_s3events.sensors.arrivals",
+            "airflow_s3events.sensors.dead_letters",
+            "airflow_s3events.sensors.expectations",
+        ),
         "hooks": _modules(*_HOOKS),
         "triggers": _modules(
             "airflow_s3events.triggers.arrivals",
+            "airflow_s3events.triggers.expectations",
             "airflow_s3events.triggers.redrive",
             "airflow_s3events.triggers.s3_event",
             "airflow_s3events.triggers.s3_event_asset",

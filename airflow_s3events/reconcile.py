@@ -13,19 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
-from airflow_s3events.gates import Closed, Gate
+from airflow_s3events.gates import Closed, Gate, TargetState
 from airflow_s3events.identity import run_id
 from airflow_s3events.ledger import Decision, Ledger, Write
 from airflow_s3events.ledger.entries import RECONCILE
 from airflow_s3events.listings import ListedPage, Listing
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
-from airflow_s3events.starting import Runs
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +32,18 @@ log = logging.getLogger(__name__)
 _EXAMPLES = 20
 #: Mark of an event that a listing made: ``event.extra["origin"]``.
 ORIGIN = {"origin": RECONCILE}
+
+
+class NewRuns(TargetState, Protocol):
+    """What a reconciliation asks of Airflow: a part of ``starting.Runs``."""
+
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+        """Create a run; False when the name is taken; RouteError when the DAG refuses it."""
+        ...
+
+    async def state(self, dag_id: str, run_id: str) -> RunState:
+        """State of one run; ``NONE`` when there is none of that id."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +77,20 @@ class ReconcileSettings:
             raise ConfigurationError(f"min_age_seconds={self.min_age_seconds!r}: give a number from 0")
         if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
             raise ConfigurationError(f"limit={self.limit!r}: give a whole number from 1, or None")
+
+
+def moment_of(value: datetime | str | None) -> datetime | None:
+    """Return ``modified_after`` as a moment, where it was given as text.
+
+    Raises:
+        ConfigurationError: The text is no moment.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value[:-1] + "+00:00" if value[-1:] == "Z" else value)
+    except ValueError as error:
+        raise ConfigurationError(f"modified_after={value!r}: give ISO-8601 text with a time zone") from error
 
 
 @dataclass(slots=True)
@@ -122,6 +147,7 @@ class Reconciler:
         settings: Which objects, and what is done.
         now: Seconds since the epoch.
         name: By which the ledger keeps how far this reconciliation has come.
+        on_page: Told the report after each page.
     """
 
     def __init__(
@@ -130,11 +156,12 @@ class Reconciler:
         ledger: Ledger,
         *,
         routes: Routes,
-        runs: Runs,
+        runs: NewRuns,
         gates: dict[str, Gate],
         settings: ReconcileSettings,
         now: Callable[[], float],
         name: str,
+        on_page: Callable[[Report], None] = lambda _: None,
     ) -> None:
         self._listing = listing
         self._ledger = ledger
@@ -144,6 +171,7 @@ class Reconciler:
         self._settings = settings
         self._now = now
         self._name = name
+        self._on_page = on_page
         self._round = 1
         self.report = Report()
 
@@ -161,6 +189,7 @@ class Reconciler:
                 return closed
             position = page.position
             await self._note(position, is_done=self._is_at_limit())
+            self._on_page(self.report)
             if self._is_at_limit():
                 return None
         await self._note(position, is_done=True)

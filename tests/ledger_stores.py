@@ -1,4 +1,4 @@
-"""Every store that a ledger can have, each empty: in memory, SQLite, PostgreSQL, DynamoDB (moto's)."""
+"""Every store that a ledger can have, empty: in memory, SQLite, PostgreSQL, MariaDB, DynamoDB (moto's)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_s3events.ledger import MemoryStore, Store
 from airflow_s3events.ledger.dynamodb import DynamoDbStore
 from airflow_s3events.ledger.sql import SqlStore
 
-KINDS = ("memory", "sqlite", "postgres", "dynamodb")
+KINDS = ("memory", "sqlite", "postgres", "mariadb", "dynamodb")
 
 
 @contextlib.asynccontextmanager

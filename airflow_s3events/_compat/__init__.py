@@ -48,9 +48,9 @@ if TYPE_CHECKING or _AIRFLOW >= (3, 1):
 else:
     from airflow.hooks.base import BaseHook
 if TYPE_CHECKING or _AIRFLOW >= (3, 2):
-    from airflow.sdk.exceptions import AirflowSensorTimeout
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 else:
-    from airflow.exceptions import AirflowSensorTimeout
+    from airflow.exceptions import AirflowFailException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
     from airflow_s3events.holding import RunCounts
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAG",
+    "AirflowFailException",
     "AirflowSensorTimeout",
     "BaseEventTrigger",
     "BaseHook",
@@ -73,6 +74,7 @@ __all__ = [
     "check_can_hold",
     "default_deferrable",
     "earliest_resume_seconds",
+    "runs_without_api",
     "sigterm_calls",
     "trigger_runs",
 ]
@@ -88,6 +90,14 @@ def airflow_runs() -> Runs:
     from airflow_s3events._compat.database_runs import DatabaseRuns
 
     return DatabaseRuns()
+
+
+def runs_without_api() -> Runs | None:
+    """Return Airflow's DAG runs, as a command beside Airflow can reach them; None on Airflow 3.
+
+    There only tasks have a channel, and the database is nobody's but Airflow's own.
+    """
+    return None if _AIRFLOW >= (3, 0) else airflow_runs()
 
 
 def check_can_hold() -> None:

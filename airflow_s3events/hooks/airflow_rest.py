@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from airflow_s3events._compat import BaseHook
 from airflow_s3events.exceptions import ConfigurationError, OutageError
@@ -71,6 +72,12 @@ class AirflowRestHook(BaseHook):
         if answer.status >= _SERVER_ERROR:
             raise OutageError(f"Airflow answers {answer.status} to {method} {path}")
         return answer
+
+    def run_url(self, dag_id: str, run_id: str) -> str | None:
+        """Return the page of a run in Airflow's UI; None through MWAA, whose API does not say where it is."""
+        if self.mwaa_environment is not None:
+            return None
+        return f"{self._session[0]}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
 
     @property
     def _setting(self) -> str:

@@ -24,7 +24,7 @@ _DRIVER_OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "charset", "co
 
 @asynccontextmanager
 async def open_ledger(
-    ledger: str, settings: LedgerSettings, *, aws: Mapping[str, Any]
+    ledger: str, settings: LedgerSettings, *, aws: Mapping[str, Any], allow_url: bool = False
 ) -> AsyncIterator[Ledger]:
     """Open the ledger at ``ledger``, and close it in the end.
 
@@ -32,11 +32,12 @@ async def open_ledger(
         ledger: ``sql:<Airflow connection>`` or ``dynamodb:<table>``.
         settings: How long it remembers.
         aws: ``aws_conn_id``, ``region_name``, ``verify`` and ``botocore_config`` for DynamoDB.
+        allow_url: It may be a database's URL, too: on a command line.
 
     Raises:
         ConfigurationError: The address, or the connection, cannot be used; names it.
     """
-    address = LedgerAddress.of(ledger)
+    address = LedgerAddress.of(ledger, allow_url=allow_url)
     url = await asyncio.to_thread(database_url, address.name) if address.kind == "sql" else None
     async with open_store(address, url=url, dynamodb=lambda: _hook(aws).open_client()) as store:
         yield Ledger(store, settings)

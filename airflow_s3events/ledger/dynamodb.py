@@ -27,12 +27,12 @@ _TRIES = 6
 _FIRST_PAUSE_SECONDS = 0.05
 
 _SETTINGS = {
-    "ResourceNotFoundException": "ledger: no such table here; make it with `s3events ledger create`",
+    "ResourceNotFoundException": "ledger: no such table here; make it as docs/how-to/ledger.md says",
     "AccessDeniedException": (
         "aws_conn_id: its role needs dynamodb:BatchGetItem, PutItem and Query on the ledger's table"
     ),
     "UnrecognizedClientException": "aws_conn_id: AWS does not know this access key",
-    "ValidationException": "ledger: the table has another key; make one with `s3events ledger create`",
+    "ValidationException": "ledger: the table has another key; make one as docs/how-to/ledger.md says",
 }
 
 

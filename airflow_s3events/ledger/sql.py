@@ -23,6 +23,13 @@ TABLE = "s3events_ledger"
 _CHUNK = 150
 #: Rows of one delete: short enough that dispatchers do not wait behind a purge.
 _PURGE_CHUNK = 5_000
+#: SQLAlchemy's names of MySQL: the second in URLs that say that they lead to MariaDB.
+_MYSQL = ("mysql", "mariadb")
+#: Tries of a transaction that a database gave up for the sake of another's.
+_TRIES = 8
+#: By which drivers tell so: MySQL's numbers of a deadlock and of a lock that took too long, and the
+#: SQLSTATEs of PostgreSQL.
+_GIVEN_UP = frozenset({1213, 1205, "40P01", "40001"})
 
 _UPSERTS: dict[str, Callable[[sa.Table], Any]] = {
     "postgresql": postgresql.insert,
@@ -33,20 +40,34 @@ _UPSERTS: dict[str, Callable[[sa.Table], Any]] = {
 
 
 def ledger_table(name: str = TABLE) -> sa.Table:
-    """Return the table: one row for each document, its body as JSON text."""
+    """Return the table: one row for each document, its body as JSON text, all of it ASCII.
+
+    MySQL's own ways are set aside: there names that differ in case alone would be one, and text would end at
+    64 KiB.
+    """
     return sa.Table(
         name,
         sa.MetaData(),
-        sa.Column("name", sa.String(320), primary_key=True),
+        sa.Column("name", _ascii(320), primary_key=True),
         sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("subject", sa.String(40), nullable=False),
+        sa.Column("subject", _ascii(40), nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=True),
         # Who wrote this version: a statement that refuses a row says nothing of it, so it is read back.
         sa.Column("writer", sa.String(32), nullable=False),
-        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("body", _on_mysql(sa.Text(), mysql.MEDIUMTEXT()), nullable=False),
         sa.Index(f"{name}_subject", "subject"),
         sa.Index(f"{name}_expires_at", "expires_at"),
     )
+
+
+def _ascii(length: int) -> Any:
+    return _on_mysql(sa.String(length), mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"))
+
+
+def _on_mysql(usual: Any, other: Any) -> Any:
+    for name in _MYSQL:
+        usual = usual.with_variant(other, name)
+    return usual
 
 
 def upsert(dialect: str, table: sa.Table) -> Any:
@@ -62,7 +83,8 @@ def upsert(dialect: str, table: sa.Table) -> Any:
     insert = _UPSERTS[dialect](table)
     changed = [c.name for c in table.columns if c.name not in ("name", "version")]
     if _UPSERTS[dialect] is mysql.insert:
-        is_next = table.c.version + 1 == insert.inserted.version
+        # A bound 1 would be one more parameter of each row, which MySQL's drivers do not count.
+        is_next = table.c.version + sa.literal_column("1") == insert.inserted.version
         # In this order: MySQL sees what an assignment before has set, so the version comes last.
         new = [(name, sa.func.if_(is_next, insert.inserted[name], table.c[name])) for name in changed]
         new.append(("version", sa.func.if_(is_next, insert.inserted.version, table.c.version)))
@@ -89,7 +111,7 @@ class SqlStore:
         self.table = ledger_table(name)
         self.table.schema = schema
         try:
-            self._engine = sa.create_engine(url, pool_pre_ping=True, future=True)
+            self._engine = _engine(sa.engine.make_url(url))
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
             raise ConfigurationError(f"ledger: the database's URL: {error}") from error
         self._is_there = False
@@ -160,8 +182,14 @@ class SqlStore:
         with _translated():
             if not self._is_there:
                 self._make_table()
-            with self._engine.begin() as connection:
-                return work(connection)
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    with self._engine.begin() as connection:
+                        return work(connection)
+                except sa.exc.DBAPIError as error:
+                    if attempt == _TRIES or not _is_given_up(error):
+                        raise
+            raise AssertionError("the last try returns or raises")
 
     def _make_table(self) -> None:
         try:
@@ -171,6 +199,20 @@ class SqlStore:
             if not sa.inspect(self._engine).has_table(self.table.name, schema=self.table.schema):
                 raise
         self._is_there = True
+
+
+def _engine(url: sa.engine.URL) -> sa.engine.Engine:
+    options: dict[str, Any] = {}
+    if url.get_backend_name() in _MYSQL:
+        # Its default locks the gaps between rows, too, over which writers of different rows meet.
+        options["isolation_level"] = "READ COMMITTED"
+    return sa.create_engine(url, pool_pre_ping=True, future=True, **options)
+
+
+def _is_given_up(error: sa.exc.DBAPIError) -> bool:
+    """Whether the same transaction, begun anew, will go through: two writers stood in each other's way."""
+    cause: Any = error.orig
+    return bool(_GIVEN_UP & {getattr(cause, "pgcode", None), *cause.args[:1]})
 
 
 def _row(document: Document, writer: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from airflow_s3events.notification_setup.destinations import (
 )
 from airflow_s3events.notification_setup.event_rules import rule_arn
 from airflow_s3events.notification_setup.findings import Finding, Report, error, note, warning
-from airflow_s3events.notification_setup.judgement import judge_key, judge_policy, judge_queue
+from airflow_s3events.notification_setup.judgement import judge_key, judge_object, judge_policy, judge_queue
 from airflow_s3events.notification_setup.prove import probe_key, prove
 from airflow_s3events.notification_setup.queues import read_queue
 from airflow_s3events.policies import Grant
@@ -38,6 +38,8 @@ class Inspection:
 
     bucket: str
     bucket_owner: str | None = None
+    #: An object whose events should come; None looks at no one object.
+    key: str | None = None
     #: What should be there; None looks at what is there.
     wanted: Wanted | None = None
     #: How long the work on one message may take, where nobody extends its visibility.
@@ -62,6 +64,8 @@ def check(aws: Aws, inspection: Inspection) -> Report:
         return Report.of([error(f"bucket {inspection.bucket}", str(refused))])
     rules = rules_of(before)
     findings = list(_judge_bucket(place, before, rules))
+    if inspection.key is not None:
+        findings += judge_object(place.bucket, inspection.key, rules, to_event_bridge=_has_switch(before))
     findings += _judge_wanted(aws, inspection.wanted, place)
     looker = Looker(aws=aws, place=place, work_seconds=inspection.work_seconds)
     for destination in _destinations(rules, inspection.wanted):
@@ -74,13 +78,17 @@ def check(aws: Aws, inspection: Inspection) -> Report:
 
 def _judge_bucket(place: Place, before: dict[str, Any], rules: Sequence[Rule]) -> Iterator[Finding]:
     about = f"bucket {place.bucket}"
-    has_switch = "EventBridgeConfiguration" in before
+    has_switch = _has_switch(before)
     if not rules and not has_switch:
         yield error(about, "it notifies of nothing; configure a notification")
     if has_switch:
         yield note(about, "it sends every event to EventBridge")
     if len(rules) > _NEAR * MAX_RULES:
         yield warning(about, f"it has {len(rules)} of {MAX_RULES} notification configurations")
+
+
+def _has_switch(before: dict[str, Any]) -> bool:
+    return "EventBridgeConfiguration" in before
 
 
 def _judge_wanted(aws: Aws, wanted: Wanted | None, place: Place) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_s3events.arns import Arn
+from airflow_s3events.bucket_notifications import Rule
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.findings import Finding, error, note, warning
 from airflow_s3events.notification_setup.keys import check_key
@@ -53,6 +54,24 @@ def judge_queue(
     yield from _judge_near(queue.arn, parse_policy(queue.attributes.get("Policy")), QUEUE_LIMITS)
     yield from _judge_settings(queue, work_seconds)
     yield from _judge_redrive(queue, dead)
+
+
+def judge_object(bucket: str, key: str, rules: Sequence[Rule], *, to_event_bridge: bool) -> Iterator[Finding]:
+    """Yield whether the creation of an object is told to anybody, and to whom."""
+    takers = [
+        rule
+        for rule in rules
+        if key.startswith(rule.prefix)
+        and key.endswith(rule.suffix)
+        and any(name.startswith("s3:ObjectCreated:") for name in rule.events)
+    ]
+    for rule in takers:
+        yield note(f"object {key}", f"rule {rule} takes it, if it was there when the object was written")
+    if not takers and not to_event_bridge:
+        there = "; ".join(map(str, rules)) or "none"
+        yield error(f"object {key}", f"no rule of bucket {bucket} sends its creation; there are: {there}")
+    if to_event_bridge:
+        yield note(f"object {key}", "EventBridge gets its events; whether a rule there takes them, see there")
 
 
 def judge_policy(

@@ -17,14 +17,13 @@ from airflow_s3events._compat import (
     default_deferrable,
     earliest_resume_seconds,
 )
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import OutageError
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
     from airflow_s3events.filters import EventFilter
     from airflow_s3events.gates import Closed
     from airflow_s3events.ledger import LedgerSettings
-    from airflow_s3events.listings import Listing
     from airflow_s3events.reconcile import ReconcileSettings
     from airflow_s3events.routing import Route, Routes
 
@@ -142,12 +141,12 @@ class S3ReconcileOperator(BaseOperator):
     def _settings(self) -> ReconcileSettings:
         from airflow_s3events.filters import EventFilter, everything
         from airflow_s3events.ledger.address import LedgerAddress
-        from airflow_s3events.reconcile import ReconcileSettings
+        from airflow_s3events.reconcile import ReconcileSettings, moment_of
 
         LedgerAddress.of(self.ledger)
         return ReconcileSettings(
             when=everything if self.when is None else EventFilter.deserialize(self.when),
-            modified_after=_moment(self.modified_after),
+            modified_after=moment_of(self.modified_after),
             min_age_seconds=self.min_age_seconds,
             limit=self.limit,
             dry_run=self.is_dry,
@@ -165,49 +164,24 @@ class S3ReconcileOperator(BaseOperator):
     async def _reconcile(
         self, settings: ReconcileSettings, name: str
     ) -> tuple[Closed | None, dict[str, Any]]:
-        from airflow_s3events.dispatch import gates_of
-        from airflow_s3events.hooks.ledger import open_ledger
-        from airflow_s3events.hooks.s3_events import bucket_hook
+        from airflow_s3events.hooks.reconciliation import Reconciliation
         from airflow_s3events.ledger import LedgerSettings
-        from airflow_s3events.reconcile import Reconciler
         from airflow_s3events.routing import Routes
 
         names = ("aws_conn_id", "region_name", "verify", "botocore_config")
-        aws = {name: getattr(self, name) for name in names}
-        runs, routes = airflow_runs(), Routes.of(self.routes)
-        ledger_settings = self.ledger_settings or LedgerSettings()
-        async with (
-            open_ledger(self.ledger, ledger_settings, aws=aws) as ledger,
-            bucket_hook(**aws).open_client() as client,
-        ):
-            reconciler = Reconciler(
-                self._listing(client),
-                ledger,
-                routes=routes,
-                runs=runs,
-                gates=gates_of(routes, runs, time.monotonic),
-                settings=settings,
-                now=time.time,
-                name=name,
-            )
-            closed = await reconciler.run()
-            return closed, reconciler.report.serialize()
-
-    def _listing(self, client: Any) -> Listing:
-        from airflow_s3events.listings import BucketListing, InventoryListing
-
-        if self.inventory is not None:
-            return InventoryListing(client, self.inventory, self.bucket_name, self.prefix)
-        return BucketListing(client, self.bucket_name, self.prefix)
-
-
-def _moment(value: datetime | str | None) -> datetime | None:
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.fromisoformat(value[:-1] + "+00:00" if value[-1:] == "Z" else value)
-    except ValueError as error:
-        raise ConfigurationError(f"modified_after={value!r}: give ISO-8601 text with a time zone") from error
+        work = Reconciliation(
+            bucket=self.bucket_name,
+            prefix=self.prefix,
+            inventory=self.inventory,
+            routes=Routes.of(self.routes),
+            ledger=self.ledger,
+            ledger_settings=self.ledger_settings or LedgerSettings(),
+            settings=settings,
+            name=name,
+            aws={name: getattr(self, name) for name in names},
+        )
+        closed, report = await work.attempt(airflow_runs())
+        return closed, report.serialize()
 
 
 def _name(context: Context) -> str:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import boto3
 import pytest
 
+from tests.adapters.airflow_api import AirflowApi, served
 from tests.adapters.channel import Channel
 from tests.adapters.metadata_database import MetadataDatabase
 from tests.emulators import ministack_server
@@ -137,3 +138,12 @@ def airflow_side(request: pytest.FixtureRequest) -> Channel | MetadataDatabase:
     """What a task of the installed Airflow creates its runs in."""
     side: Channel | MetadataDatabase = request.getfixturevalue("channel" if AIRFLOW >= (3, 0) else "database")
     return side
+
+
+@pytest.fixture
+def airflow_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowApi]:
+    """Airflow's REST API behind the connection ``airflow_api``, with DAGs ``process`` and ``archive``."""
+    with served(AirflowApi("process", "archive")) as api:
+        where = {"conn_type": "http", "host": "127.0.0.1", "port": api.port, "login": "me", "password": "pw"}
+        monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(where))
+        yield api

@@ -53,7 +53,7 @@ def _round(stage: Stage, side: str, number: int, count: int) -> float:
     conf: dict[str, Any] = {"round": number, "count": count}
     if side == "ours":
         conf["queue"] = stage.aws.notifying_bucket(f"ours-{number}").queue_url
-        _fill(stage.aws, conf["queue"], f"ours-{number}", count)
+        fill(stage.aws, conf["queue"], f"ours-{number}", count)
     before = stage.run_count("target")
     stage.cluster.api.trigger(side, _RUN % number, conf)
     stage.wait("the runs", lambda: stage.run_count("target") == before + count, 600)
@@ -63,7 +63,7 @@ def _round(stage: Stage, side: str, number: int, count: int) -> float:
         path = f"/dags/ours/dagRuns/{_RUN % number}"
         stage.cluster.api.call("PATCH", path, {"state": "failed"})
     stage.wait("the end of the task", partial(_has_ended, stage, side, number))
-    return _rate(stage.created_at("target")[before:])
+    return rate(stage.created_at("target")[before:])
 
 
 def _has_ended(stage: Stage, side: str, number: int) -> bool:
@@ -71,13 +71,14 @@ def _has_ended(stage: Stage, side: str, number: int) -> bool:
 
 
 def _stock(stage: Stage, count: int) -> float:
-    _fill(stage.aws, stage.cluster.variables["BENCHMARK_STOCK"], "stock", count)
+    fill(stage.aws, stage.cluster.variables["BENCHMARK_STOCK"], "stock", count)
     stage.cluster.unpause("stock")
     stage.wait("the runs", lambda: stage.run_count("target_stock") == count, 60 + 6 * count)
-    return _rate(stage.created_at("target_stock"))
+    return rate(stage.created_at("target_stock"))
 
 
-def _fill(aws: EmbeddedAws, queue_url: str, bucket: str, count: int) -> None:
+def fill(aws: EmbeddedAws, queue_url: str, bucket: str, count: int) -> None:
+    """Send the events of so many new objects."""
     bodies = [object_created_body(bucket, f"incoming/file {one:06}.csv") for one in range(count)]
     for first in range(0, count, 10):
         entries = [
@@ -86,7 +87,8 @@ def _fill(aws: EmbeddedAws, queue_url: str, bucket: str, count: int) -> None:
         aws.sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
 
 
-def _rate(created_at: list[float]) -> float:
+def rate(created_at: list[float]) -> float:
+    """Return runs a second, from the first to the last."""
     return (len(created_at) - 1) / (created_at[-1] - created_at[0])
 
 

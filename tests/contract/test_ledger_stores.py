@@ -1,8 +1,9 @@
-"""One suite, four stores: what a ledger relies on holds in memory, SQLite, PostgreSQL and DynamoDB alike."""
+"""One suite: what a ledger relies on holds in memory, SQLite, PostgreSQL, MariaDB and DynamoDB alike."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from airflow_s3events.ledger import Document, Store
 from airflow_s3events.ledger.dynamodb import DynamoDbStore
 from airflow_s3events.ledger.sql import SqlStore, ledger_table, upsert
 from tests.ledger_stores import KINDS, open_dynamodb, open_store
+from tests.system.mariadb import MariaDb, MariaDbMissingError
 from tests.system.postgres import Postgres, PostgresMissingError
 
 
@@ -30,9 +32,19 @@ def postgres_url() -> Iterator[str]:
         yield server.create_database("ledger")
 
 
+@pytest.fixture(scope="module")
+def mariadb_url() -> Iterator[str]:
+    try:
+        server = MariaDb()
+    except MariaDbMissingError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server.create_database("ledger")
+
+
 @pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    urls = {"dynamodb": "moto_url", "postgres": "postgres_url"}
+    urls = {"dynamodb": "moto_url", "postgres": "postgres_url", "mariadb": "mariadb_url"}
     kind = request.param
     url = request.getfixturevalue(urls[kind]) if kind in urls else f"sqlite:///{tmp_path / 'ledger.db'}"
     async with open_store(kind, url=url) as opened:
@@ -88,6 +100,28 @@ async def test_of_many_that_write_one_version_at_once_one_wins(store: Store) -> 
     assert sorted(map(len, refused)) == [0] + [1] * 7
     winner = next(n for n, names in enumerate(refused) if not names)
     assert (await store.read(["event/a"]))["event/a"].body == {"by": winner}
+
+
+async def test_names_that_differ_in_case_alone_are_two(store: Store) -> None:
+    assert await store.write([document("event/a/DAG"), document("event/a/dag")]) == set()
+    assert set(await store.read(["event/a/DAG"])) == {"event/a/DAG"}
+
+
+async def test_writers_of_many_rows_at_once_neither_lose_nor_repeat_one(store: Store) -> None:
+    names = [f"mark/{n:02}" for n in range(40)]
+
+    async def write(seed: int) -> int:
+        mine = random.Random(seed).sample(names, 20)
+        return len(mine) - len(await store.write([document(name, body={"by": seed}) for name in mine]))
+
+    written = await asyncio.gather(*(write(seed) for seed in range(8)))
+    assert sum(written) == len(await store.read(names))
+
+
+async def test_a_document_of_many_kilobytes_is_kept_whole(store: Store) -> None:
+    large = document(body={"text": "x" * 100_000})
+    assert await store.write([large]) == set()
+    assert await store.read(["event/a"]) == {"event/a": large}
 
 
 async def test_a_thousand_documents_at_once(store: Store) -> None:
@@ -161,7 +195,7 @@ async def test_a_table_that_is_another_names_the_setting(tmp_path: Path) -> None
 
 async def test_a_missing_table_of_dynamodb_names_the_command(moto_url: str) -> None:
     async with open_dynamodb(moto_url) as client:
-        with pytest.raises(ConfigurationError, match="s3events ledger create"):
+        with pytest.raises(ConfigurationError, match=r"docs/how-to/ledger\.md"):
             await DynamoDbStore(client, table="none").read(["a"])
 
 
@@ -171,9 +205,8 @@ def test_a_database_without_an_upsert_is_refused() -> None:
 
 
 def test_mysql_writes_only_over_the_version_before_and_sets_the_version_last() -> None:
-    """By its text: no server of MySQL is run here."""
     text = str(upsert("mysql", ledger_table()).compile(dialect=mysql.dialect()))
-    is_next = "s3events_ledger.version + %s = VALUES(version)"
+    is_next = "s3events_ledger.version + 1 = VALUES(version)"
     columns = ("subject", "expires_at", "writer", "body", "version")
     set_ = [f"{c} = if({is_next}, VALUES({c}), s3events_ledger.{c})" for c in columns]
     assert text.partition(" ON DUPLICATE KEY UPDATE ")[2] == ", ".join(set_)
@@ -182,6 +215,7 @@ def test_mysql_writes_only_over_the_version_before_and_sets_the_version_last() -
 def test_mysql_can_make_the_table() -> None:
     text = str(sa.schema.CreateTable(ledger_table()).compile(dialect=mysql.dialect()))
     assert "PRIMARY KEY (name)" in text
+    assert "name VARCHAR(320) CHARACTER SET ascii COLLATE ascii_bin" in text
 
 
 def test_a_document_is_a_value() -> None:

@@ -14,7 +14,8 @@ from aiobotocore.session import AioSession
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.identity import event_id
-from airflow_s3events.listings import BucketListing, InventoryListing, Listing
+from airflow_s3events.listings import BucketListing, InventoryListing, Listing, versions_of
+from airflow_s3events.looks import Location
 
 ODD = "in/ü +%2F&.csv"
 
@@ -167,3 +168,25 @@ async def test_an_inventory_without_versions_of_a_bucket_that_has_them_is_refuse
     await keep_versions(client, bucket)
     with pytest.raises(ConfigurationError, match="versions"):
         await listed(InventoryListing(client, manifest, bucket))
+
+
+async def test_the_versions_of_a_key_come_newest_first_with_its_delete_markers(
+    client: Any, bucket: str
+) -> None:
+    await keep_versions(client, bucket)
+    await put(client, bucket, "a", body=b"1")
+    await put(client, bucket, "a", body=b"22")
+    await put(client, bucket, "ab")
+    await client.delete_object(Bucket=bucket, Key="a")
+    found = await versions_of(client, Location(bucket, "a"), most=10)
+    assert (found[0].is_latest, found[0].is_delete_marker) == (True, True)
+    assert sorted(one.event.size or 0 for one in found) == [0, 1, 2]
+    assert {one.event.key for one in found} == {"a"}
+
+
+async def test_of_a_plain_bucket_the_object_of_the_key_alone_is_told(client: Any, bucket: str) -> None:
+    await put(client, bucket, "ab")
+    assert await versions_of(client, Location(bucket, "a"), most=10) == []
+    await put(client, bucket, "a")
+    (found,) = await versions_of(client, Location(bucket, "a"), most=10)
+    assert (found.event.key, found.is_latest, found.is_delete_marker) == ("a", True, False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from airflow_s3events.notification_setup.findings import Finding, Report, error, note, warning
-from airflow_s3events.notification_setup.judgement import judge_key, judge_queue
+from airflow_s3events.bucket_notifications import Rule
+from airflow_s3events.notification_setup.findings import Finding, Report, Weight, error, note, warning
+from airflow_s3events.notification_setup.judgement import judge_key, judge_object, judge_queue
 from airflow_s3events.notification_setup.queues import FoundQueue
 from airflow_s3events.policies import grant, policy_text, tls_only
 from tests.policy_cases import KEY, KEY_POLICY, QUEUE, SENDER, allow, policy_of
@@ -121,3 +123,33 @@ def test_a_report_has_the_worst_first_and_nothing_twice() -> None:
     assert str(report).splitlines() == ["error   q: a", "warning q: b", "note    q: c"]
     assert [one.text for one in report.errors] == ["a"]
     assert report.serialize()[0] == {"weight": "error", "about": "q", "text": "a"}
+
+
+class TestObject:
+    RULE = Rule(
+        id="ours", destination=str(QUEUE), events=("s3:ObjectCreated:*",), prefix="in/", suffix=".csv"
+    )
+
+    @pytest.mark.parametrize(
+        ("key", "events", "is_taken"),
+        [
+            ("in/a.csv", ("s3:ObjectCreated:*",), True),
+            ("in/a.csv", ("s3:ObjectCreated:Put", "s3:ObjectRemoved:*"), True),
+            ("in/a.csv", ("s3:ObjectRemoved:*",), False),
+            ("in/a.CSV", ("s3:ObjectCreated:*",), False),
+            ("out/a.csv", ("s3:ObjectCreated:*",), False),
+        ],
+    )
+    def test_is_taken_by_a_rule_of_its_creation_prefix_and_suffix(
+        self, key: str, events: tuple[str, ...], is_taken: bool
+    ) -> None:
+        rule = replace(self.RULE, events=events)
+        (finding,) = judge_object("b", key, [rule], to_event_bridge=False)
+        assert (finding.weight is Weight.NOTE) == is_taken
+        assert "'ours'" in finding.text
+
+    def test_that_nobody_is_told_of_is_an_error_unless_eventbridge_is(self) -> None:
+        (finding,) = judge_object("b", "a", [], to_event_bridge=False)
+        assert "there are: none" in finding.text
+        (finding,) = judge_object("b", "a", [], to_event_bridge=True)
+        assert (finding.weight, "EventBridge" in finding.text) == (Weight.NOTE, True)
