@@ -68,7 +68,9 @@ class S3EventDispatchOperator(BaseOperator):
         ledger: Keeps what happened to each event, and knows it for longer than Airflow keeps its run:
             ``sql:<Airflow connection>`` (PostgreSQL, MySQL, SQLite) or ``dynamodb:<table>``. Templated.
         ordering: ``"newest"``, with a ledger: an event older than one of its key that has come starts
-            nothing. A ``ByField``: the same, by a field of yours. Default ``"none"``.
+            nothing. A ``ByField``: the same, by a field of yours. ``"per_key"``, with a ledger: at most one
+            run for a key works at a time, the next starts when it has ended, in S3's order; the others wait
+            in the queue, whose ``maxReceiveCount`` must be 10 or more. Default ``"none"``.
         anomaly: With a ledger, an ``AnomalyWatch``: a DAG gets a run for each spike of deletions, overwrites
             or uploads, and for each principal that was never seen before.
         ledger_settings: How long the ledger remembers.
