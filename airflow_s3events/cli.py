@@ -43,6 +43,7 @@ COMMANDS = {
     "reconcile": Command(
         "airflow_s3events.reconciling", "compare a bucket with the ledger, and start what is missing"
     ),
+    "schema": Command("airflow_s3events.event_schema", "the JSON Schema of the event in a run's conf"),
 }
 
 

@@ -56,6 +56,13 @@ def check(operator: S3EventDispatchOperator) -> None:
         )
     _check_age(operator.max_age_seconds)
     Order.of(operator.ordering, ledger=operator.ledger)
+    if operator.ordering == "per_key" and operator.acknowledge == "run_succeeded":
+        raise ConfigurationError(
+            "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
+            " started again would hold all others of its key back"
+        )
+    if operator.anomaly is not None and operator.ledger is None:
+        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
 
 
 def _check_holding(routes: Routes) -> None:

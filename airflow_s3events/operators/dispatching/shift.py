@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
-    from airflow_s3events.journal import Journal
+    from airflow_s3events.journal import Journal, Order
+    from airflow_s3events.ledger import Ledger
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
 
 #: Messages between two read-backs of the runs just created.
@@ -118,7 +119,18 @@ class Shift:
 
         operator = self._operator
         aws = operator.aws_arguments()
-        return open_journal(operator.ledger, operator.ordering, operator.ledger_settings, aws=aws)
+        settings = operator.ledger_settings
+        return open_journal(operator.ledger, operator.ordering, settings, aws=aws, make=self._make_journal)
+
+    def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
+        from airflow_s3events.alarms import Alarms, WatchingJournal
+        from airflow_s3events.journal import Journal
+
+        operator = self._operator
+        if operator.anomaly is None:
+            return Journal(ledger, order)
+        name = f"{operator.dag_id}/{operator.task_id}"
+        return WatchingJournal(ledger, order, Alarms(operator.anomaly, airflow_runs(), ledger, name))
 
     def _make_consumer(self, queues: Queues) -> Consumer:
         from airflow_s3events.consumer import Consumer
