@@ -35,6 +35,7 @@ _PUBLIC = {
     "TopicDestination": "airflow_s3events.notification_setup.destinations",
     "chunks_of": "airflow_s3events.packs",
     "events_of": "airflow_s3events.tasks.context",
+    "routes_from_toml": "airflow_s3events.routing_table",
     "s3_event_asset": "airflow_s3events.assets.s3_event",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
 }
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.routing_table import routes_from_toml
     from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
     from airflow_s3events.sensors.expectations import S3ExpectedObjectsSensor
@@ -94,6 +96,7 @@ __all__ = [
     "TopicDestination",
     "chunks_of",
     "events_of",
+    "routes_from_toml",
     "s3_event_asset",
     "s3_event_dispatcher",
 ]

@@ -303,13 +303,18 @@ def _objects(prefix: str, bucket_name: str | None, count: int, when: EventFilter
     return Objects(bucket, start, count, when)
 
 
+#: Kinds of filters on the request that made an object.
+_OF_REQUESTS = ("event_type", "principal", "requester", "source_network")
+
+
 def _checked_filter(when: EventFilter | Mapping[str, Any] | None) -> EventFilter:
     matching = everything if when is None else EventFilter.deserialize(when)
-    if _names(matching.serialize(), "event_type"):
-        raise ConfigurationError(
-            "when: the bucket does not say which request made an object, so leave event_type out"
-        )
-    return matching
+    for kind in _OF_REQUESTS:
+        if _names(matching.serialize(), kind):
+            raise ConfigurationError(
+                f"when: the bucket does not say which request made an object, so leave {kind} out"
+            )
+    return matching.without_asking("a sensor")
 
 
 def _names(data: Any, kind: str) -> bool:

@@ -15,11 +15,12 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal, TypeVar
 from zlib import crc32
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
+from airflow_s3events.dispatch_settings import DispatchSettings
+from airflow_s3events.enrich import Enricher, FactSource
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ChannelError, ConfigurationError, OutageError, RouteError
@@ -40,6 +41,8 @@ from airflow_s3events.settlement import (
 )
 from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 
+__all__ = ["DispatchSettings", "Dispatcher", "Inbox", "gates_of"]
+
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
@@ -50,32 +53,17 @@ _COUNT_CHUNK = 25
 _NO_DEAD_LETTERS_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchSettings:
-    """How a dispatcher treats what it cannot start.
-
-    Attributes:
-        ignore_before: Events older than this start nothing; they are counted and acknowledged. None: all
-            start.
-        give_up_seconds: An event whose DAG refuses it is dead-lettered no sooner than so long after it was
-            sent,
-        give_up_receives: and no sooner than after so many receives. Both must be reached.
-        max_receive_count: Of the queue's redrive policy; None where it has none.
-        has_dead_letters: Whether there is a dead letter queue; without one, what belongs there stays in the
-            queue, shown ever less often.
-    """
-
-    ignore_before: datetime | None = None
-    give_up_seconds: float = 6 * 3600.0
-    give_up_receives: int = 5
-    max_receive_count: int | None = None
-    has_dead_letters: bool = True
-
-
 def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
     """Return the door of each DAG that has a route, nothing asked of Airflow yet."""
     return {
-        route.dag_id: Gate(route.dag_id, max_queued=route.max_queued_runs, target=target, clock=clock)
+        route.dag_id: Gate(
+            route.dag_id,
+            max_queued=route.max_queued_runs,
+            max_active=route.max_active_runs,
+            max_per_minute=route.max_runs_per_minute,
+            target=target,
+            clock=clock,
+        )
         for route in routes
     }
 
@@ -94,6 +82,7 @@ class Dispatcher:
         gates: The door of each DAG, as ``gates_of`` makes them, which it does where they are left out.
         journal: Asked before runs are made, and told what became of each event.
         meter: Told of what is measured.
+        source: Who answers for objects; needed where a route asks.
     """
 
     inbox: Inbox
@@ -105,6 +94,9 @@ class Dispatcher:
     gates: dict[str, Gate] = field(default_factory=dict)
     journal: Journal = field(default_factory=Journal)
     meter: Meter = field(default_factory=Meter)
+    source: FactSource | None = None
+    #: Matches events with the routes, and asks S3 where they need to know.
+    enricher: Enricher = field(init=False)
     #: Makes the runs.
     starter: Starter = field(init=False)
     #: Waits for the end of runs; None where messages are deleted when their runs are stored.
@@ -116,6 +108,7 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
         self.starter = StoredStarter(self.runs)
+        self.enricher = Enricher(self.routes, self.source)
 
     def hold_runs(
         self,
@@ -190,8 +183,9 @@ class Dispatcher:
             OutageError: The inbox is stopping while Airflow is away.
         """
         results: list[tuple[Message, list[Outcome]]] = []
-        await self._patiently(lambda: self.journal.judge(batch, self.routes))
-        for message in batch:
+        await self._patiently(lambda: self.enricher.prepare(batch, self.settings.oldest(self.now())))
+        await self._patiently(lambda: self.journal.judge(batch, self.enricher))
+        for message in self._in_order(batch):
             if self.inbox.stopping:
                 break
             results.append((message, await self._outcomes(message)))
@@ -199,6 +193,18 @@ class Dispatcher:
         await self._patiently(lambda: self.journal.record(missing))
         for message, outcomes in results:
             await self._settle(message, [_stored(outcome, missing) for outcome in outcomes])
+
+    def _in_order(self, batch: Sequence[Message]) -> Sequence[Message]:
+        """Return the messages, those of urgent routes first."""
+        return sorted(batch, key=self._rank) if self.routes.has_priorities else batch
+
+    def _rank(self, message: Message) -> int:
+        try:
+            events = parse_body(message.body, message_id=message.delivery_id).events
+        except BodyError:
+            return 0
+        matched = (route for event in events for route in self.enricher.match(event).routes)
+        return -max((route.priority for route in matched), default=0)
 
     async def _outcomes(self, message: Message) -> list[Outcome]:
         try:
@@ -227,10 +233,9 @@ class Dispatcher:
 
     async def _event(self, event: ObjectEvent, message: Message) -> list[Outcome]:
         note_read(self.meter, event, message)
-        before = self.settings.ignore_before
-        if before is not None and event.event_time is not None and event.event_time < before:
+        if event.is_before(self.settings.oldest(self.now())):
             return [self.journal.tell(event, message, Outcome("ignored"))]
-        match = self.routes.match(event)
+        match, event = self.enricher.match(event), self.enricher.enriched(event)
         outcomes = [self._refused(failure.route, failure.error, message) for failure in match.errors]
         outcomes += [
             self.journal.tell(event, message, await self._start(route, event, message), route)

@@ -6,7 +6,8 @@
     ├── BodyError            theirs: the message is not an S3 event; no redelivery can help
     ├── ConfigurationError   yours: names the setting to change; fails at once, nothing was written
     ├── RouteError           this DAG's: it will not take a run now; other routes go on
-    │   └── RunRefusedError  this one run's: Airflow cannot make it; other events of the DAG go on
+    │   ├── RunRefusedError  this one run's: Airflow cannot make it; other events of the DAG go on
+    │   └── FactsNeededError nobody's: S3 has not been asked yet for what a filter wants to know
     ├── OutageError          ours to wait out: Airflow or AWS is away; nothing is released
     └── ChannelError         the end of this process: it has lost Airflow for good, another one goes on
 """
@@ -38,10 +39,24 @@ class RouteError(S3EventsError):
 
 
 class RunRefusedError(RouteError):
-    """Airflow refuses this one run (its conf fits the DAG's params no more, or cannot be stored).
+    """This one run is refused: by Airflow, or by S3, which does not say what the route wants to know.
+
+    Its conf fits the DAG's params no more or cannot be stored; or a right on the object is missing.
 
     The event is tried again later; other events of the same DAG are not affected.
     """
+
+
+class FactsNeededError(RouteError):
+    """A filter asks for facts of the object that the event does not carry.
+
+    Attributes:
+        part: What must be asked: ``"tags"`` or ``"head"``.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"a filter needs the object's {part}, and S3 has not been asked")
+        self.part = part
 
 
 class OutageError(S3EventsError):

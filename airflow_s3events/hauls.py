@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 50
 #: First delay of a message, by why it is given back.
 _FIRST_DELAYS = {"owed": 1.0, "failed": 2.0, "error": 30.0, "unmatched": 60.0, "malformed": 60.0}
+#: The longest delay of what a watcher elsewhere waits for.
+_AWAITED_SECONDS = 8.0
 
 Unmatched = Literal["leave", "discard", "dead-letter"]
 
@@ -57,14 +59,23 @@ class HaulSettings:
     max_receive_count: int | None = None
 
 
+_Fate = tuple[Disposition, str, str]
+
+
 @dataclass(slots=True, eq=False)
 class _Catch:
-    """One message of a haul: who takes part of it, and what else is known of its fate."""
+    """One message of a haul: who takes part of it, and what else is known of its fate.
+
+    It holds as few containers of its own as can be: each pass of Python's collector over the whole process
+    comes after so many new ones, and holds up everybody for a tenth of a second.
+    """
 
     message: Message
-    takers: set[Watcher] = field(default_factory=set)
-    owed: set[str] = field(default_factory=set)
-    fates: list[tuple[Disposition, str, str]] = field(default_factory=list)
+    #: The same value for all messages with the same takers.
+    takers: frozenset[Watcher] = frozenset()
+    #: A watcher in another triggerer waits for it.
+    is_awaited: bool = False
+    fates: tuple[_Fate, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +87,8 @@ class Haul:
     #: Watchers that have been given theirs.
     given: set[Watcher] = field(default_factory=set)
     catches: list[_Catch] = field(default_factory=list)
+    #: Each set of watchers that take a message together.
+    groups: dict[frozenset[Watcher], frozenset[Watcher]] = field(default_factory=dict)
 
     def take(self, watcher: Watcher) -> list[PackedEvent]:
         """Return the share of ``watcher``, and note that it has it: ask when it is handed to Airflow.
@@ -177,10 +190,10 @@ class HaulStream:
         try:
             parsed = parse_body(message.body, message_id=message.delivery_id)
         except BodyError as error:
-            catch.fates.append((Disposition.DEAD_LETTER, "malformed", str(error)))
+            catch.fates = ((Disposition.DEAD_LETTER, "malformed", str(error)),)
             return catch
         for bad in parsed.bad:
-            catch.fates.append((Disposition.DEAD_LETTER, "malformed", f"record {bad.index}: {bad.reason}"))
+            catch.fates += ((Disposition.DEAD_LETTER, "malformed", f"record {bad.index}: {bad.reason}"),)
         for event in parsed.events:
             self._share(event, catch, haul)
         return catch
@@ -193,19 +206,20 @@ class HaulStream:
             packed = PackedEvent.of(event)
             for watcher in wanted.takers:
                 haul.shares[watcher].append(packed)
-        catch.takers.update(wanted.takers)
-        catch.owed.update(wanted.owed)
-        catch.fates.extend(self._fates(wanted, is_served=bool(served)))
+            takers = catch.takers.union(wanted.takers)
+            catch.takers = haul.groups.setdefault(takers, takers)
+        catch.is_awaited |= wanted.is_awaited
+        catch.fates += self._fates(wanted, is_served=bool(served))
 
-    def _fates(self, wanted: Wanted, *, is_served: bool) -> list[tuple[Disposition, str, str]]:
+    def _fates(self, wanted: Wanted, *, is_served: bool) -> tuple[_Fate, ...]:
         self.counts["packed"] += bool(wanted.takers)
         if wanted.errors:
-            return [(Disposition.RELEASE, "error", "; ".join(wanted.errors))]
+            return ((Disposition.RELEASE, "error", "; ".join(wanted.errors)),)
         if wanted.owed:
-            return [(Disposition.RELEASE, "owed", f"watchers not here: {', '.join(wanted.owed)}")]
+            return ((Disposition.RELEASE, "owed", f"watchers not here: {', '.join(wanted.owed)}"),)
         if wanted.unmatched and not is_served:
-            return [(_UNMATCHED[self._settings.unmatched], "unmatched", "no watcher wants this event")]
-        return []
+            return ((_UNMATCHED[self._settings.unmatched], "unmatched", "no watcher wants this event"),)
+        return ()
 
     # --- settling -------------------------------------------------------------------------------------------
 
@@ -213,16 +227,16 @@ class HaulStream:
         await asyncio.sleep(self._settings.hold_seconds)
         self.under_way.discard(haul)
         self._room.ring()
-        wanted = {watcher for catch in haul.catches for watcher in catch.takers}
+        wanted = {watcher for takers in haul.groups for watcher in takers}
         gone = {watcher for watcher in wanted if not self._has_stored(haul, watcher)}
         for number, catch in enumerate(haul.catches):
             if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
             if rejected:
                 reason = "a watcher rejected it"
-                catch.fates.append((Disposition.DEAD_LETTER, "rejected", reason))
+                catch.fates += ((Disposition.DEAD_LETTER, "rejected", reason),)
             elif (failed and not gone) or catch.takers & gone:
-                catch.fates.append((Disposition.RELEASE, "failed", "a watcher ended before it had stored it"))
+                catch.fates += ((Disposition.RELEASE, "failed", "a watcher ended before it had stored it"),)
             self._settle(catch)
 
     def _has_stored(self, haul: Haul, watcher: Watcher) -> bool:
@@ -237,10 +251,26 @@ class HaulStream:
             self._consumer.acknowledge(catch.message)
         elif fate is Disposition.DEAD_LETTER:
             self._later(self._dead_letter(catch.message, what, reason))
-        elif what == "owed" and catch.takers and {one for one, _ in reasons} == {"owed"}:
+        elif {one for one, _ in reasons} == {"owed"} and (catch.takers or self._is_worn(catch)):
             self._later(self._pass_on(catch))
+        elif what == "owed" and catch.is_awaited:
+            self._let_others(catch.message)
         else:
             self._release(catch.message, what, reason)
+
+    def _is_worn(self, catch: _Catch) -> bool:
+        """Whether a message has missed the triggerer that it is for so often that a new one should try.
+
+        Which triggerer SQS gives a message to is chance, and chance may not use up the receives that the
+        redrive policy allows.
+        """
+        limit = self._settings.max_receive_count
+        return catch.is_awaited and limit is not None and catch.message.receive_count * 2 >= limit
+
+    def _let_others(self, message: Message) -> None:
+        """Give back at short notice what a watcher in another triggerer waits for; too usual to be logged."""
+        delay = min(_FIRST_DELAYS["owed"] * 2.0 ** min(message.receive_count - 1, 10), _AWAITED_SECONDS)
+        self._consumer.release(message, delay_seconds=delay * (0.75 + self._random() / 2))
 
     def _release(self, message: Message, what: str, reason: str) -> None:
         limit = self._settings.max_receive_count
@@ -265,11 +295,9 @@ class HaulStream:
     async def _pass_on(self, catch: _Catch) -> None:
         """Leave word for whoever has the other watchers that those here have had it."""
         names = served_of(catch.message) | {watcher.name for watcher in catch.takers}
-        attributes = {
-            **catch.message.attributes,
-            SERVED_ATTRIBUTE: ",".join(sorted(names)),
-            ORIGIN_ATTRIBUTE: catch.message.delivery_id,
-        }
+        attributes = {**catch.message.attributes, ORIGIN_ATTRIBUTE: catch.message.delivery_id}
+        if names:  # SQS takes no empty attribute
+            attributes[SERVED_ATTRIBUTE] = ",".join(sorted(names))
         try:
             await self._consumer.pass_on(catch.message, attributes)
             self.counts["passed_on"] += 1

@@ -180,22 +180,34 @@ class Holder:
             self.inbox.acknowledge(waiting.message)
         return True
 
+    async def give_up(self, waiting: Waiting, failed: Run | None) -> None:
+        """Send a message that may not be received again to the dead letter queue.
+
+        Args:
+            waiting: The message.
+            failed: Its run that has failed; where None, the reason is in ``waiting.bad``, if it is known.
+        """
+        times = f"the message was received {waiting.message.receive_count} times"
+        if failed is None:
+            await self._dead_letter(waiting, f"{waiting.bad or 'its run was not started'}; {times}", {})
+            return
+        dag_id, run_id = failed
+        about = {DAG_ATTRIBUTE: dag_id, RUN_ATTRIBUTE: run_id}
+        await self._dead_letter(waiting, f"{_failure(failed)}; {times}", about)
+
     async def _after_failure(self, waiting: Waiting, states: Sequence[RunState]) -> None:
         failed = [run for run, state in zip(waiting.runs, states, strict=True) if state is RunState.FAILED]
         if not failed:
             self.counts["vanished"] += 1
             self.inbox.release(waiting.message, delay_seconds=0.0, reason="its run was deleted")
             return
-        dag_id, run_id = failed[0]
         message = waiting.message
         delay = after_failure(message.receive_count, self.max_receive_count, self.retry_delay_seconds)
-        reason = f"run {run_id} of DAG {dag_id!r} failed"
         if delay is None:
-            reason = f"{reason}; the message was received {message.receive_count} times"
-            await self._dead_letter(waiting, reason, {DAG_ATTRIBUTE: dag_id, RUN_ATTRIBUTE: run_id})
+            await self.give_up(waiting, failed[0])
         else:
             self.counts["failed"] += 1
-            self.inbox.release(message, delay_seconds=delay, reason=reason)
+            self.inbox.release(message, delay_seconds=delay, reason=_failure(failed[0]))
 
     async def _dead_letter(self, waiting: Waiting, reason: str, about: dict[str, str]) -> None:
         self.counts["gave_up"] += 1
@@ -206,3 +218,7 @@ class Holder:
             # SQS moves it, without a reason, when its receives are used up.
             log.warning("Message %s cannot be dead-lettered: %s", waiting.message.message_id, error)
             self.inbox.release(waiting.message, delay_seconds=900.0, reason=reason)
+
+
+def _failure(run: Run) -> str:
+    return f"run {run[1]} of DAG {run[0]!r} failed"

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_s3events.arns import Arn, partition_of
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.facts import PARTS
 from airflow_s3events.policies import PURPOSES, Resources, role_policy
 from airflow_s3events.sqs import queue_arn
 
@@ -28,8 +29,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "iam",
         help="the least that a role needs, as a policy to paste",
-        description="Print the policy of a role that dispatches, waits (trigger, sensor), sets up"
-        " (configure), checks, proves or removes, with what you name and nothing beside it. No AWS is asked."
+        description="Print the policy of a role that dispatches, waits (trigger, sensor), sees to dead"
+        " letters and failed runs (redrive, retry, notify, alert), sets up (configure), checks, proves or"
+        " removes, with what you name and nothing beside it. No AWS is asked."
         " Exit status: 0, or 2 when something is missing or wrong, with the reason on stderr.",
     )
     add = parser.add_argument
@@ -39,6 +41,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add("--function", metavar="ARN", help="Lambda function that gets the events")
     add("--rule", metavar="ARN", help="EventBridge rule between bucket and queue")
     add("--archive", metavar="ARN", help="EventBridge archive")
+    add(
+        "--enrich",
+        choices=PARTS,
+        action="append",
+        default=[],
+        help="what the routes of a dispatcher ask S3 about the objects of --bucket; may be given twice",
+    )
+    add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
     return parser
 
 
@@ -50,7 +60,11 @@ def add_queue_options(parser: argparse.ArgumentParser) -> None:
     add("--queue-key", metavar="ARN", help="the customer's KMS key of the queue, if it has one")
     add("--dead-letter-key", metavar="ARN", help="the same of the dead letter queue")
     add("--bucket", metavar="NAME", help="bare, without s3://")
-    add("--prefix", default="", help="what the sensor may read, or the proof may write, begins with this")
+    add(
+        "--prefix",
+        default="",
+        help="what sensor or dispatcher may read, or the proof may write, begins with this",
+    )
     add("--region", help="for a queue given by its name; also tells the bucket's partition")
     add("--account", help="for a queue given by its name: twelve digits")
 
@@ -94,6 +108,8 @@ def _resources(args: argparse.Namespace) -> Resources:
         function=_arn(args.function, "lambda", "--function"),
         rule=_arn(args.rule, "events", "--rule"),
         archive=_arn(args.archive, "events", "--archive"),
+        enrich=tuple(args.enrich),
+        airflow_role=_arn(args.airflow_role, "airflow", "--airflow-role"),
     )
 
 

@@ -18,7 +18,7 @@ from airflow_s3events.ledger import Decision, Ledger
 from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.messages import Message
 from airflow_s3events.ordering import ByField, Placing, by_sequencer
-from airflow_s3events.routing import Route, Routes
+from airflow_s3events.routing import Matcher, Route
 from airflow_s3events.settlement import RunState
 from airflow_s3events.starting import Outcome, Runs, Starter, name_of
 
@@ -73,7 +73,7 @@ class Journal:
         self._verdicts: dict[str, Verdict] = {}
         self._told: list[tuple[Decision, tuple[str, str] | None]] = []
 
-    async def judge(self, batch: Sequence[Message], routes: Routes) -> None:
+    async def judge(self, batch: Sequence[Message], routes: Matcher) -> None:
         """Ask about all events of a batch at once.
 
         Raises:
@@ -190,4 +190,5 @@ def _decision(
 
 
 def _run_id(route: Route, event: ObjectEvent, identity: str) -> str:
-    return run_id(event, readable=route.run_id == "readable", identity=identity)
+    label = route.label_of(event)
+    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)

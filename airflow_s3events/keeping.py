@@ -17,7 +17,7 @@ from airflow_s3events.exceptions import BodyError, OutageError
 from airflow_s3events.holding import Holder, Run, Waiting
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Routes
-from airflow_s3events.settlement import RunState
+from airflow_s3events.settlement import RunState, may_start_again
 from airflow_s3events.starting import name_of
 
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ class _Wanted(NamedTuple):
     """What a message asks for; no run where something about it is for the task to judge."""
 
     firsts: Sequence[_First] = ()
-    #: Which of its records cannot be read, beside others that can.
+    #: Why it, or one of its records, cannot be read.
     bad: str = ""
 
 
@@ -81,26 +81,35 @@ class Keeper:
         firsts = [first for each in wanted for first in each.firsts]
         latest = await self._patiently(lambda: self._latest(firsts))
         for message, mine in zip(batch, wanted, strict=True):
-            self._settle(message, [latest[first] for first in mine.firsts], mine.bad)
+            await self._settle(message, [latest[first] for first in mine.firsts], mine.bad)
 
-    def _settle(self, message: Message, found: Sequence[tuple[Run, RunState]], bad: str) -> None:
+    async def _settle(self, message: Message, found: Sequence[tuple[Run, RunState]], bad: str) -> None:
         states = {state for _, state in found}
         has_succeeded = states == {RunState.SUCCESS}
         if not states or states & {RunState.NONE, RunState.FAILED} or (has_succeeded and bad):
-            self.rest()
-            self.consumer.release(message, delay_seconds=0.0, reason="a task is needed")
-            self._work.set()
+            await self._leave_to_task(message, found, bad)
         elif has_succeeded:
             self.holder.counts["succeeded"] += 1
             self.consumer.acknowledge(message)
         else:
             self.holder.hold(Waiting(message, tuple(run for run, _ in found), bad))
 
+    async def _leave_to_task(self, message: Message, found: Sequence[tuple[Run, RunState]], bad: str) -> None:
+        if may_start_again(message.receive_count, self.holder.max_receive_count):
+            self.rest()
+            self.consumer.release(message, delay_seconds=0.0, reason="a task is needed")
+            self._work.set()
+        else:
+            # SQS would not give it to the task, but move it to the dead letter queue without a reason.
+            failed = [run for run, state in found if state is RunState.FAILED]
+            waiting = Waiting(message, tuple(run for run, _ in found), bad)
+            await self.holder.give_up(waiting, failed[0] if failed else None)
+
     def _wanted(self, message: Message) -> _Wanted:
         try:
             parsed = parse_body(message.body, message_id=message.delivery_id)
-        except BodyError:
-            return _Wanted()
+        except BodyError as error:
+            return _Wanted(bad=str(error))
         wanted: list[_First] = []
         for event in parsed.events:
             match = self.routes.match(event)

@@ -24,14 +24,14 @@ PACK_COUNT = 100
 PACK_BYTES = 65_536
 #: Airflow makes at most so many mapped tasks of one list, unless ``[core] max_map_length`` says otherwise.
 MAX_MAP_LENGTH = 1024
+#: Made once: ``json.dumps`` with arguments makes an encoder for each call.
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
 class PackedEvent:
-    """One object event in the form in which it travels."""
+    """One object event in the form in which it travels, and nothing else: thousands are held at a time."""
 
-    event: ObjectEvent
-    event_id: str
     #: ``ObjectEvent.serialize()`` without its absent members, and the ``event_id``.
     data: Mapping[str, Any]
     #: Bytes of ``data`` as JSON.
@@ -40,10 +40,9 @@ class PackedEvent:
     @classmethod
     def of(cls, event: ObjectEvent) -> PackedEvent:
         """Pack ``event``."""
-        name = event_id(event)
         data = {key: value for key, value in event.serialize().items() if value not in (None, {})}
-        data["event_id"] = name
-        return cls(event, name, data, len(json.dumps(data, ensure_ascii=False).encode()))
+        data["event_id"] = event_id(event)
+        return cls(data, len(_encoded(data).encode()))
 
 
 def cut(events: Iterable[PackedEvent], *, most_count: int, most_bytes: int) -> Iterator[list[PackedEvent]]:

@@ -11,17 +11,25 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
-def preload() -> None:
+def preload(*, loader: Any = None) -> None:
     """Import what the dispatcher needs of AWS, and make one client, since much is loaded on first use.
 
     Nothing is sent, and no connection, credential or setting is read.
+
+    Args:
+        loader: The botocore loader of later clients, which remembers what it has read; None: a new one.
     """
     import aiobotocore.session  # noqa: F401 - loaded for those who import it later
     import boto3
+    import botocore.session
 
-    session = boto3.session.Session(region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-")  # noqa: S106
+    core = botocore.session.get_session()
+    if loader is not None:
+        core.register_component("data_loader", loader)
+    session = boto3.session.Session("-", "-", region_name="us-east-1", botocore_session=core)
     session.client("sqs")
 
 

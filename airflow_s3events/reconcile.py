@@ -297,7 +297,8 @@ class Reconciler:
     async def _start_one(
         self, event: ObjectEvent, route: Route, identity: str, closed: Closed | None
     ) -> Decision:
-        name = run_id(event, readable=route.run_id == "readable", identity=identity)
+        label = route.label_of(event)
+        name = run_id(event, readable=route.run_id == "readable", identity=identity, label=label)
         decision = Decision(
             event=event, what="started", dag_id=route.dag_id, run_id=name, same_as=identity, origin=RECONCILE
         )

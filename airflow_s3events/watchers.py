@@ -12,6 +12,9 @@ from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter
 
+#: A watcher that was not written down anew for so many times the seconds after which it should be is absent.
+_LATELY = 2.5
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watcher:
@@ -41,6 +44,8 @@ class Wanted:
     owed: tuple[str, ...] = ()
     #: Why watchers here could not tell whether they want it.
     errors: tuple[str, ...] = ()
+    #: One of those that it is owed to has been seen lately: the message has only to meet its triggerer.
+    is_awaited: bool = False
 
     @property
     def unmatched(self) -> bool:
@@ -56,6 +61,8 @@ class Watchers:
     here: set[Watcher] = field(default_factory=set)
     #: All other watchers that are known of, by name: another triggerer has them, or they will come back.
     elsewhere: dict[str, EventFilter] = field(default_factory=dict)
+    #: Names of those of them that no triggerer has seen lately.
+    absent: frozenset[str] = frozenset()
     #: Called when a watcher has begun: the others have to hear of it before it misses anything.
     on_join: Callable[[], None] = lambda: None
 
@@ -69,9 +76,10 @@ class Watchers:
         self.here.discard(watcher)
         self.elsewhere.setdefault(watcher.name, watcher.when)
 
-    def told(self, roll: Mapping[str, EventFilter]) -> None:
-        """Take over what is known of all watchers of the queue."""
+    def told(self, roll: Mapping[str, EventFilter], *, absent: Collection[str] = ()) -> None:
+        """Take over what is known of all watchers of the queue, and which of them are not seen lately."""
         self.elsewhere = dict(roll)
+        self.absent = frozenset(absent)
 
     def want(self, event: ObjectEvent, *, served: Collection[str] = ()) -> Wanted:
         """Return who wants ``event``; watchers named in ``served`` have had it."""
@@ -84,12 +92,12 @@ class Watchers:
             except RouteError as error:
                 errors.append(f"watcher {watcher.name}: {error}")
         owed = self._owed(event, served)
-        return Wanted(tuple(takers), owed, tuple(errors))
+        return Wanted(tuple(takers), owed, tuple(errors), is_awaited=not self.absent.issuperset(owed))
 
     def _owed(self, event: ObjectEvent, served: Collection[str]) -> tuple[str, ...]:
         here = {watcher.name for watcher in self.here}
-        absent = [name for name in self.elsewhere if name not in here and name not in served]
-        return tuple(name for name in absent if _may_match(self.elsewhere[name], event))
+        others = [name for name in self.elsewhere if name not in here and name not in served]
+        return tuple(name for name in others if _may_match(self.elsewhere[name], event))
 
 
 def call_roll(
@@ -118,7 +126,10 @@ def call_roll(
         if entry is None or entry["when"] != when or now - entry["seen_at"] >= renew_seconds:
             roll[watcher.name] = {"when": when, "seen_at": now}
             is_changed = True
-    watchers.told({name: EventFilter.deserialize(entry["when"]) for name, entry in roll.items()})
+    watchers.told(
+        {name: EventFilter.deserialize(entry["when"]) for name, entry in roll.items()},
+        absent=[name for name, entry in roll.items() if now - entry["seen_at"] > _LATELY * renew_seconds],
+    )
     return roll, is_changed
 
 

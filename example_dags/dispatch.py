@@ -1,7 +1,7 @@
 """One bucket, one DAG: every object that lands in the bucket starts one run of ``process_object``.
 
-S3 sends its event notifications to the SQS queue ``landing-events``; the connection ``aws_default`` may read
-and delete there.
+S3 sends its event notifications to the SQS queue ``landing-events``; the connection ``aws_default`` may
+read and delete there.
 """
 
 from airflow.sdk import dag, get_current_context, task

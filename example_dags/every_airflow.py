@@ -1,7 +1,8 @@
 """One file for Airflow 2.10 to 3.3: only the imports of Airflow's own names differ.
 
-S3 sends its event notifications to the SQS queue ``landing-events``; the connection ``aws_default`` may read
-and delete there. On Airflow 2 a started run has a logical date that means nothing: use ``event.event_time``.
+S3 sends its event notifications to the SQS queue ``landing-events``; the connection ``aws_default`` may
+read and delete there. On Airflow 2 a started run has a logical date that means nothing: use
+``event.event_time``.
 """
 
 try:

@@ -1,7 +1,10 @@
 """A ledger, the newest only, and once a day a look at the bucket itself.
 
-The connection ``ledger_db`` leads to a PostgreSQL, MySQL or SQLite database; the table is made on first use.
+The connection ``ledger_db`` leads to a PostgreSQL, MySQL or SQLite database; the table is made on first
+use.
 """
+
+from datetime import datetime, timezone
 
 from airflow.sdk import DAG, dag, get_current_context, task
 
@@ -15,7 +18,12 @@ dispatcher = s3_event_dispatcher(
     ordering="newest",
 )
 
-with DAG("reconcile_landing", schedule="@daily", catchup=False) as reconcile_landing:
+with DAG(
+    dag_id="reconcile_landing",
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+) as reconcile_landing:
     S3ReconcileOperator(
         task_id="reconcile",
         bucket_name="landing",

@@ -1,7 +1,7 @@
 """Failed runs come back: the dispatcher retries them, and what it gave up is brought back each morning.
 
-The queue's ``maxReceiveCount`` is 20: six tries. What fails six times is in the dead letter queue, with the
-run and the reason, until the DAG is mended; the redrive sends it to the dispatcher again.
+The queue's ``maxReceiveCount`` is 20: six tries. What fails six times is in the dead letter queue, with
+the run and the reason, until the DAG is mended; the redrive sends it to the dispatcher again.
 """
 
 from datetime import datetime, timezone

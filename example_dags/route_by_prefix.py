@@ -1,7 +1,7 @@
 """One queue, several DAGs: the object's key decides, and what no route wants goes to the dead letter queue.
 
-Keys are text that somebody else chose. They are handed on as data, to functions; never paste one into a shell
-command, an SQL statement or a template.
+Keys are text that somebody else chose. They are handed on as data, to functions; never paste one into a
+shell command, an SQL statement or a template.
 """
 
 from airflow.sdk import dag, get_current_context, task

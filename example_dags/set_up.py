@@ -1,7 +1,7 @@
 """From a bare bucket to DAG runs: one DAG sets up the way and proves it, a dispatcher starts the runs.
 
-Run ``orders_set_up`` once, and again whenever its settings change: it changes only what is not right yet, and
-leaves the rules of everybody else on the bucket as they are.
+Run ``orders_set_up`` once, and again whenever its settings change: it changes only what is not right yet,
+and leaves the rules of everybody else on the bucket as they are.
 """
 
 from airflow.sdk import DAG, dag, get_current_context, task

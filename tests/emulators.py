@@ -26,14 +26,19 @@ def moto_server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def ministack_server() -> Iterator[str]:
-    """Start ministack; yield its endpoint URL. For load, sequencers, versions and test events."""
-    port = free_port()
+def ministack_server(
+    *, port: int | None = None, services: str = "s3,sqs,sns,events,kms,lambda,sts"
+) -> Iterator[str]:
+    """Start ministack; yield its endpoint URL. For load, sequencers, versions and test events.
+
+    ``services``: comma-separated; empty for all that it has.
+    """
+    port = port or free_port()
     settings = {
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",
-        "SERVICES": "s3,sqs,sns,events,kms,lambda,sts",
         "LOG_LEVEL": "WARNING",
+        **({"SERVICES": services} if services else {}),
     }
     with _serving([sys.executable, "-m", "ministack"], port, settings) as url:
         yield url

@@ -37,3 +37,15 @@ def serialized(dag: Any) -> Any:
     name = "DagSerialization" if hasattr(serialized_objects, "DagSerialization") else "SerializedDAG"
     serialization: Any = getattr(serialized_objects, name)
     return serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag))))
+
+
+def dag_bag(path: Any, **more: Any) -> Any:
+    """Return what Airflow reads in a DAG file."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # before Airflow 3.1
+        from airflow.models.dagbag import DagBag  # type: ignore[import-not-found,no-redef,unused-ignore]
+    arguments: dict[str, Any] = (
+        {"known_pools": {"default_pool"}} if AIRFLOW >= (3, 2) else {"include_examples": False}
+    )
+    return DagBag(path, **arguments, **more)

@@ -27,6 +27,7 @@ BUCKET = "landing"
 QUEUE = Arn.parse(f"arn:aws:sqs:eu-west-1:{OTHER}:events", setting="queue")
 TOPIC = Arn.parse(f"arn:aws:sns:eu-west-1:{OTHER}:events", setting="topic")
 RULE = Arn.parse(f"arn:aws:events:eu-west-1:{OTHER}:rule/landing", setting="rule")
+AIRFLOW_ROLE = Arn.parse(f"arn:aws:airflow:eu-west-1:{OTHER}:role/landing/Op", setting="role")
 KEY = f"arn:aws:kms:eu-west-1:{OTHER}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CN_QUEUE = Arn.parse(f"arn:aws-cn:sqs:cn-north-1:{OTHER}:events", setting="queue")
 GOV_TOPIC = Arn.parse(f"arn:aws-us-gov:sns:us-gov-west-1:{OTHER}:events", setting="topic")

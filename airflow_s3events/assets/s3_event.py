@@ -36,7 +36,7 @@ def s3_event_asset(
         name: The asset's name, and that of its watcher: no other asset of the queue may have it.
         sqs_queue: URL, ARN or name of the queue that S3 sends to.
         when: The object events that it wants: a filter, or what ``EventFilter.deserialize`` reads; None means
-            all of them.
+            all of them. No filter that asks S3 about the object (tags, metadata and the like).
         asset_arguments: Further arguments of the ``Asset`` (uri, group, extra, ...).
         **trigger_arguments: Further arguments of ``S3EventAssetTrigger``.
 

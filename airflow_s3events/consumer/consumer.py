@@ -192,7 +192,7 @@ class Consumer:
         self._decisions.acknowledge(message)
 
     def release(self, message: Message, *, delay_seconds: float = 0.0, reason: str = "") -> None:
-        """Have it redelivered after ``delay_seconds``, at most what is left of SQS's 12 hours."""
+        """Have it redelivered after ``delay_seconds``, within 12 hours; logged if there is a ``reason``."""
         self._decisions.release(message, delay_seconds, reason)
 
     def lapse(self, message: Message, *, reason: str = "") -> None:

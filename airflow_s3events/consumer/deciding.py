@@ -55,7 +55,8 @@ class Decisions:
         """Make it visible again after ``delay_seconds``."""
         held = self._in_flight.get(message)
         if held is not None and held.decision is None:
-            log.info("Message %s is released for %.0f s: %s", message.message_id, delay_seconds, reason)
+            if reason:
+                log.info("Message %s is released for %.0f s: %s", message.message_id, delay_seconds, reason)
             self._release(held, delay_seconds)
 
     def lapse(self, message: Message, reason: str) -> None:

@@ -53,19 +53,26 @@ class Heartbeat:
         self._breaker = breaker
         self._visibility = visibility
         self._counts = counts
+        self._first_seconds = visibility_seconds / 2
+        self._until: float | None = None
         self._retry_seconds = max(0.5, visibility_seconds * _RETRY_SHARE)
         self._on_error = on_error
         self._on_lapse = on_lapse
         self._wake = Wake()
 
     def ring(self) -> None:
-        """Look again when the next extension is due: something new is held."""
-        self._wake.ring()
+        """Look again when the next extension is due: something new is held.
+
+        Mostly that is long after what it waits for, and looking goes through all that is held.
+        """
+        if self._until is None or self._until > self._now() + self._first_seconds:
+            self._wake.ring()
 
     async def run(self) -> None:
         """Extend until cancelled."""
         while True:
-            await self._wake.wait(self._in_flight.next_extension())
+            self._until = self._in_flight.next_extension()
+            await self._wake.wait(self._until)
             for chunk in tens(self._in_flight.due(self._now())):
                 async with self._visibility:
                     await self._extend(chunk)

@@ -7,7 +7,8 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
+from heapq import heappop, heappush
+from itertools import count
 from typing import TypeVar
 
 from airflow_s3events.consumer.breaker import Breaker
@@ -78,7 +79,9 @@ class Settler:
         self._linger_seconds = linger_seconds
         self._on_error = on_error
         self._on_settled = on_settled
-        self._waiting: list[_Decision] = []
+        #: A heap: by when they may be sent, then in the order in which they came.
+        self._waiting: list[tuple[float, int, _Decision]] = []
+        self._numbers = count()
         self._under_way = 0
         self._flushing = 0
         self._wake = Wake()
@@ -123,19 +126,32 @@ class Settler:
         return asyncio.get_running_loop().time()
 
     def _decide(self, decision: _Decision) -> None:
-        self._waiting.append(decision)
+        self._put(decision)
         self._settled.clear()
         self._wake.ring()
+
+    def _put(self, decision: _Decision) -> None:
+        heappush(self._waiting, (decision.not_before, next(self._numbers), decision))
 
     def _next(self) -> float | None:
         """When to send: as soon as a batch is full or has lingered, never while the breaker is open."""
         if not self._waiting:
             return None
-        first = nsmallest(BATCH_ENTRIES, (decision.not_before for decision in self._waiting))
-        when = first[0] + (0.0 if self._flushing else self._linger_seconds)
-        if len(first) == BATCH_ENTRIES:
-            when = min(when, first[-1])
+        first = self._waiting[0][0]
+        when = first + (0.0 if self._flushing else self._linger_seconds)
+        if len(self._waiting) >= BATCH_ENTRIES:
+            when = min(when, self._full_at())
         return max(when, self._breaker.opens_until)
+
+    def _full_at(self) -> float:
+        """When enough for one call may be sent: at the tenth moment of the heap, without going through it."""
+        places = [(self._waiting[0], 0)]
+        for _ in range(BATCH_ENTRIES - 1):
+            _, place = heappop(places)
+            for child in (2 * place + 1, 2 * place + 2):
+                if child < len(self._waiting):
+                    heappush(places, (self._waiting[child], child))
+        return places[0][0][0]
 
     def _take(self) -> list[_Decision]:
         """Take what is ready to be sent, if it is time: first decided first, one round of calls."""
@@ -143,10 +159,9 @@ class Settler:
         when = self._next()
         if when is None or when > now:
             return []
-        ready = [decision for decision in self._waiting if decision.not_before <= now]
-        batch = ready[: BATCH_ENTRIES * _CALLS]
-        taken = set(map(id, batch))
-        self._waiting = [decision for decision in self._waiting if id(decision) not in taken]
+        batch: list[_Decision] = []
+        while self._waiting and self._waiting[0][0] <= now and len(batch) < BATCH_ENTRIES * _CALLS:
+            batch.append(heappop(self._waiting)[2])
         return batch
 
     async def _carry_out(self, batch: list[_Decision]) -> None:
@@ -170,7 +185,8 @@ class Settler:
             refused = {id(message) for message in await send(chunk)}
         except OutageError as outage:
             self._breaker.failed(outage, self._now())
-            self._waiting.extend(chunk)
+            for decision in chunk:
+                self._put(decision)
             return
         except Exception as error:
             self._on_error(error)
@@ -209,7 +225,7 @@ class Settler:
             self._try_again(decision)
         elif is_delete and decision.held.message is not sent:
             # Redelivered while the delete was under way: only the latest receipt handle is sure to delete it.
-            self._waiting.append(decision)
+            self._put(decision)
         else:
             self._in_flight.remove(decision.held)
             self._counts["acknowledged" if is_delete else "released"] += 1
@@ -218,7 +234,7 @@ class Settler:
         decision.tries += 1
         if decision.tries < _TRIES:
             decision.not_before = self._now() + _FIRST_RETRY_SECONDS * 2.0 ** (decision.tries - 1)
-            self._waiting.append(decision)
+            self._put(decision)
         elif self._in_flight.remove(decision.held):
             self._counts["lapsed"] += 1
             log.warning(

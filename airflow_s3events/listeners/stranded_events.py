@@ -68,7 +68,7 @@ class Sweeper:
                 if queued := sweep():
                     log.info("Queued asset events that had no run: %s", queued)
             except Exception:
-                # The database may be away, or another triggerer was first; the next look is seconds off.
+                # The database may be away; the next look is seconds off.
                 log.warning("Could not look for stranded asset events", exc_info=True)
             is_busy = time.monotonic() - self._changed_at < _BUSY_FOR_SECONDS
             if is_busy:
@@ -88,12 +88,26 @@ def sweep() -> int:
 
 def queue_stranded(session: Session) -> int:
     """Do the same in a session of the caller's."""
+    names = ["asset_id", "target_dag_id", "created_at"]
+    result: Any = session.execute(_insert(session.get_bind().dialect.name).from_select(names, stranded()))
+    return int(result.rowcount)
+
+
+def _insert(dialect: str) -> Any:
+    """Insert what is not there: the scheduler or another triggerer may queue the same at the same moment."""
     from airflow.models.asset import AssetDagRunQueue
+
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+
+        return insert_postgresql(AssetDagRunQueue).on_conflict_do_nothing()
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+        return insert_sqlite(AssetDagRunQueue).on_conflict_do_nothing()
     from sqlalchemy import insert
 
-    names = ["asset_id", "target_dag_id", "created_at"]
-    result: Any = session.execute(insert(AssetDagRunQueue).from_select(names, stranded()))
-    return int(result.rowcount)
+    return insert(AssetDagRunQueue).prefix_with("IGNORE", dialect="mysql")
 
 
 def stranded() -> Select[Any]:

@@ -36,7 +36,8 @@ class S3EventDispatchOperator(BaseOperator):
 
     What it needs of AWS: ``sqs:ReceiveMessage``, ``DeleteMessage``, ``ChangeMessageVisibility``,
     ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, ``sqs:SendMessage``, ``GetQueueAttributes`` and
-    ``GetQueueUrl`` on the dead letter queue.
+    ``GetQueueUrl`` on the dead letter queue. Where routes ask S3 about objects: ``s3:GetObject`` and
+    ``GetObjectVersion`` and ``ListBucket``, or ``s3:GetObjectTagging`` and ``GetObjectVersionTagging``.
 
     Args:
         sqs_queue: URL, ARN or name of the queue. Templated.
@@ -51,6 +52,8 @@ class S3EventDispatchOperator(BaseOperator):
             Default 300.
         max_in_flight: Messages received and not settled, at most. Default 100.
         ignore_before: Start nothing for events older than this; they are counted and acknowledged.
+        max_age_seconds: The same of events that are older than so long when they are looked at, also for
+            another time: an event that waited for a paused DAG, or whose run has failed.
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
         parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
@@ -83,6 +86,7 @@ class S3EventDispatchOperator(BaseOperator):
         visibility_seconds: int = 300,
         max_in_flight: int = 100,
         ignore_before: datetime | None = None,
+        max_age_seconds: float | None = None,
         give_up_seconds: float = 6 * 3600.0,
         acknowledge: Literal["run_stored", "run_succeeded"] = "run_stored",
         on_redelivery: Literal["clear", "new_run"] = "clear",
@@ -108,6 +112,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.visibility_seconds = visibility_seconds
         self.max_in_flight = max_in_flight
         self.ignore_before = ignore_before
+        self.max_age_seconds = max_age_seconds
         self.give_up_seconds = give_up_seconds
         self.acknowledge = acknowledge
         self.on_redelivery = on_redelivery

@@ -17,7 +17,7 @@ from airflow_s3events._compat import (
     default_deferrable,
     earliest_resume_seconds,
 )
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
@@ -142,10 +142,17 @@ class S3ReconcileOperator(BaseOperator):
         from airflow_s3events.filters import EventFilter, everything
         from airflow_s3events.ledger.address import LedgerAddress
         from airflow_s3events.reconcile import ReconcileSettings, moment_of
+        from airflow_s3events.routing import Routes
 
         LedgerAddress.of(self.ledger)
+        if Routes.of(self.routes).asks:
+            raise ConfigurationError(
+                "routes: a filter or enrich= asks S3 about the object, and a reconciliation does not;"
+                " give it routes that do without"
+            )
+        when = everything if self.when is None else EventFilter.deserialize(self.when)
         return ReconcileSettings(
-            when=everything if self.when is None else EventFilter.deserialize(self.when),
+            when=when.without_asking("a reconciliation"),
             modified_after=moment_of(self.modified_after),
             min_age_seconds=self.min_age_seconds,
             limit=self.limit,

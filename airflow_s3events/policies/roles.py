@@ -27,12 +27,16 @@ class Resources:
     dead_letter_key: Arn | None = None
     #: Names, not ARNs.
     bucket: str | None = None
-    #: What begins with this is what ``prove=True`` may write, and the sensor may read.
+    #: What begins with this is what ``prove=True`` may write, and sensor and dispatcher may read.
     prefix: str = ""
     topic: Arn | None = None
     function: Arn | None = None
     rule: Arn | None = None
     archive: Arn | None = None
+    #: What a dispatcher's routes ask S3 about objects: ``"tags"``, ``"head"``.
+    enrich: tuple[str, ...] = ()
+    #: ``role/ENVIRONMENT/ROLE`` of an MWAA environment: as whom its REST API is asked.
+    airflow_role: Arn | None = None
     #: Partition of the bucket.
     partition: str = "aws"
 
@@ -42,13 +46,23 @@ class Resources:
             return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
         if kind == "bucket":
             return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        if kind in _ASKED:
+            return self.arn(_ASKED[kind][1]) if _ASKED[kind][0] in self.enrich else None
         if kind == "bus":
             return str(replace(self.archive, resource="event-bus/default")) if self.archive else None
         found: Arn | None = getattr(self, kind)
         return None if found is None else str(found)
 
 
+#: Kind of resource to what must be asked for it to be needed, and the kind that it is.
+_ASKED = {
+    "asked_objects": ("head", "objects"),
+    "asked_bucket": ("head", "bucket"),
+    "tagged_objects": ("tags", "objects"),
+}
 _LOOK_UP = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+_SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
+_USE_KEY = ("kms:Decrypt", "kms:GenerateDataKey")
 _READ_RULES = ("s3:GetBucketLocation", "s3:GetBucketNotification")
 _MAKE_QUEUE = (*_LOOK_UP, "sqs:CreateQueue", "sqs:SetQueueAttributes")
 _MEND_KEY = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy")
@@ -67,7 +81,11 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "queue": (*_LOOK_UP, "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
             "dead_letter_queue": (*_LOOK_UP, "sqs:SendMessage"),
             "queue_key": ("kms:Decrypt",),
-            "dead_letter_key": ("kms:Decrypt", "kms:GenerateDataKey"),
+            "dead_letter_key": _USE_KEY,
+            "asked_objects": ("s3:GetObject", "s3:GetObjectVersion"),
+            # Without it S3 answers 403 instead of 404 for what is gone.
+            "asked_bucket": ("s3:ListBucket",),
+            "tagged_objects": ("s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
         },
         "trigger": {
             "queue": (*_LOOK_UP, "sqs:ReceiveMessage"),
@@ -78,6 +96,36 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "objects": ("s3:GetObject",),
             "queue": (*_LOOK_UP, "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
             "queue_key": ("kms:Decrypt",),
+        },
+        "redrive": {
+            "dead_letter_queue": (
+                *_LOOK_UP,
+                "sqs:CancelMessageMoveTask",
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:ListDeadLetterSourceQueues",
+                "sqs:ListMessageMoveTasks",
+                "sqs:ReceiveMessage",
+                "sqs:StartMessageMoveTask",
+            ),
+            "queue": (*_LOOK_UP, "sqs:SendMessage"),
+            "dead_letter_key": ("kms:Decrypt",),
+            "queue_key": _USE_KEY,
+        },
+        "retry": {
+            "dead_letter_queue": _SEND,
+            "dead_letter_key": _USE_KEY,
+            "airflow_role": ("airflow:InvokeRestApi",),
+        },
+        "notify": {
+            "queue": _SEND,
+            "dead_letter_queue": _SEND,
+            "queue_key": _USE_KEY,
+            "dead_letter_key": _USE_KEY,
+        },
+        "alert": {
+            "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
+            "dead_letter_key": ("kms:Decrypt",),
         },
         "configure": {
             "bucket": (*_READ_RULES, "s3:PutBucketNotification"),
@@ -129,15 +177,19 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         },
     }
 )
-#: What a purpose cannot do without, and the option of ``s3events iam`` that gives it.
+#: What a purpose cannot do without, one of them where there are several; also options of ``s3events iam``.
 _REQUIRED = {
-    "dispatch": "queue",
-    "trigger": "queue",
-    "sensor": "bucket",
-    "configure": "bucket",
-    "check": "bucket",
-    "prove": "bucket",
-    "remove": "bucket",
+    "dispatch": ("queue",),
+    "trigger": ("queue",),
+    "sensor": ("bucket",),
+    "redrive": ("dead_letter_queue",),
+    "retry": ("dead_letter_queue", "airflow_role"),
+    "notify": ("queue", "dead_letter_queue"),
+    "alert": ("dead_letter_queue",),
+    "configure": ("bucket",),
+    "check": ("bucket",),
+    "prove": ("bucket",),
+    "remove": ("bucket",),
 }
 
 #: What a policy can be for, in the order of ``s3events iam --help``.
@@ -149,7 +201,9 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
 
     Args:
         purpose: One of ``PURPOSES``. ``dispatch`` covers ``trigger``: where tasks and triggers share a role
-            (they do on MWAA) it is enough. ``prove`` is what ``check`` needs on top for ``prove=True``.
+            (they do on MWAA) it is enough. ``redrive``, ``retry``, ``notify`` and ``alert`` are
+            ``S3EventRedriveOperator``, ``S3EventRetryFailedRunsOperator``, ``S3EventFailureNotifier`` and
+            ``S3DeadLetterSensor``. ``prove`` is what ``check`` needs on top for ``prove=True``.
         resources: What it works with.
 
     Raises:
@@ -158,9 +212,11 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
     if purpose not in _NEEDS:
         raise ConfigurationError(f"purpose: {purpose!r} is unknown; known are {', '.join(PURPOSES)}")
     required = _REQUIRED[purpose]
-    if getattr(resources, required) is None:
-        raise ConfigurationError(f"{required}: a policy for {purpose} needs it")
+    if all(getattr(resources, name) is None for name in required):
+        raise ConfigurationError(f"{' or '.join(required)}: a policy for {purpose} needs it")
     found = ((kind, resources.arn(kind), actions) for kind, actions in _NEEDS[purpose].items())
+    if resources.enrich and (purpose != "dispatch" or resources.bucket is None):
+        raise ConfigurationError("enrich: it is for dispatch, and a policy for it needs bucket")
     statements = [_allow(kind, arn, actions) for kind, arn, actions in found if arn is not None]
     return {"Version": "2012-10-17", "Statement": statements}
 

@@ -68,13 +68,14 @@ class S3EventAssetTrigger(BaseEventTrigger):
     an URL of one queue are two pollers.
 
     What it needs of AWS: ``sqs:ReceiveMessage``, ``DeleteMessage``, ``ChangeMessageVisibility``,
-    ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, and ``SendMessage`` where an event can be for
-    several watchers; ``sqs:SendMessage`` and ``GetQueueUrl`` on the dead letter queue.
+    ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, and ``SendMessage`` where it has several
+    watchers; ``sqs:SendMessage`` and ``GetQueueUrl`` on the dead letter queue.
 
     Args:
         sqs_queue: URL, ARN or name of the queue.
         when: The object events that are wanted: a filter, or what ``EventFilter.deserialize`` reads, also as
-            JSON text; None means all of them.
+            JSON text; None means all of them. Filters that ask S3 about the object cannot be used here: one
+            call for each event would hold up all watchers of the triggerer.
         watcher: A name that no other watcher of the queue has: that of the asset. Where it is left out, what
             is wanted is the name.
         pack_count: Object events of one asset event, at most. Each task of a run is given all of its run's
@@ -212,7 +213,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
     def _filter(self) -> EventFilter:
         when = json.loads(self.when) if isinstance(self.when, str) else self.when
-        return everything if when is None else EventFilter.deserialize(when)
+        wanted = everything if when is None else EventFilter.deserialize(when)
+        return wanted.without_asking("an asset's watcher")
 
     def _queue_arguments(self) -> QueueArguments:
         return QueueArguments.of(self.serialize()[1])

@@ -45,6 +45,8 @@ ACTIONS = {
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
 }
+#: The same for services.
+SERVICES = {"mwaa": "airflow"}
 #: Needs no right at all.
 FREE = {"sts:GetCallerIdentity"}
 #: AWS asks for it on our behalf; no call of ours shows it.
@@ -80,24 +82,28 @@ def resource_of(service: str, parameters: dict[str, Any], account: Account) -> s
         bucket = bucket_arn(parameters["Bucket"])
         return f"{bucket}/{parameters['Key']}" if "Key" in parameters else bucket
     if service == "sqs":
-        name = next(parameters[member] for member in _QUEUE_NAMES if member in parameters)
-        return str(account.arn("sqs", name.rpartition("/")[2]))
+        # Calls about a move of messages give an ARN, or only a handle.
+        name = next((parameters[member] for member in _QUEUE_NAMES if member in parameters), "/")
+        named = name.rpartition("/")[2]
+        return str(account.arn("sqs", named)) if named else str(account.dead_letter_queue)
     if service == "sns":
         given = parameters.get("TopicArn") or parameters.get("SubscriptionArn")
         # A subscription's rights are those of its topic.
         return str(account.topic) if given is None else ":".join(given.split(":")[:6])
     if service == "events":
         return str(account.archive if "ArchiveName" in parameters else account.rule)
+    if service == "airflow":
+        return str(account.arn("airflow", f"role/{parameters['Name']}/Op"))
     return str(parameters.get("FunctionName") or parameters.get("KeyId"))
 
 
 def judge(calls: Calls, policy: dict[str, Any], account: Account) -> None:
     """Every call is let through, and every action is called."""
     used = set()
-    for service, operation, parameters in calls.made:
-        action = (
-            f"{service}:{ACTIONS.get(operation, operation)}{'Version' if 'VersionId' in parameters else ''}"
-        )
+    for name, operation, parameters in calls.made:
+        service = SERVICES.get(name, name)
+        known = f"{ACTIONS.get(operation, operation)}{'Version' if 'VersionId' in parameters else ''}"
+        action = f"{service}:{known}"
         if action in FREE:
             continue
         resource = resource_of(service, parameters, account)

@@ -46,3 +46,35 @@ def test_after_a_preload_a_client_loads_no_aws_library() -> None:
 
 def test_without_it_a_client_loads_them() -> None:
     assert "aiobotocore.session" in loaded_by_a_client("import airflow_s3events.preload")
+
+
+class NotingFiles:
+    """botocore's reader of files, and what it has read."""
+
+    def __init__(self) -> None:
+        from botocore.loaders import JSONFileLoader
+
+        self._files = JSONFileLoader()
+        self.read: list[str] = []
+
+    def exists(self, path: str) -> Any:
+        return self._files.exists(path)
+
+    def load_file(self, path: str) -> Any:
+        data = self._files.load_file(path)
+        self.read += [] if data is None else [path]
+        return data
+
+
+def test_what_was_read_is_there_for_clients_with_the_same_loader() -> None:
+    from botocore.loaders import Loader
+
+    from airflow_s3events.preload import preload
+
+    files = NotingFiles()
+    loader = Loader(file_loader=files)
+    preload(loader=loader)
+    assert any("endpoints" in path for path in files.read)
+    first = list(files.read)
+    preload(loader=loader)
+    assert files.read == first

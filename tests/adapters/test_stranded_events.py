@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, select
+from sqlalchemy.dialects import registry
 from sqlalchemy.orm import Session
 
-from airflow_s3events.listeners.stranded_events import _CLASSPATH, queue_stranded
+from airflow_s3events.listeners.stranded_events import _CLASSPATH, _insert, queue_stranded
 from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 from tests.lines import AIRFLOW
 
@@ -152,6 +153,20 @@ def test_events_that_are_in_a_run_start_no_empty_one(world: World) -> None:
 def test_looking_twice_queues_once(world: World) -> None:
     world.store(1)
     assert world.queued() == world.queued() == [("process", at(1))]
+
+
+def test_what_somebody_else_queues_at_the_same_moment_is_left_as_it_is(world: World) -> None:
+    from airflow.models.asset import AssetDagRunQueue as Queue
+
+    world.queue(5)
+    same = select(Queue.asset_id, Queue.target_dag_id, Queue.created_at).where(Queue.asset_id == world.asset)
+    names = ["asset_id", "target_dag_id", "created_at"]
+    result: Any = world.session.execute(_insert("sqlite").from_select(names, same))
+    assert result.rowcount == 0
+    for dialect in ("postgresql", "mysql"):
+        statement = _insert(dialect).from_select(names, same)
+        text = str(statement.compile(dialect=registry.load(dialect)()))
+        assert "ON CONFLICT DO NOTHING" in text or "INSERT IGNORE" in text
 
 
 def test_a_paused_dag_gets_its_events_when_it_is_unpaused(world: World) -> None:

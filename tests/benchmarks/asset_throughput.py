@@ -6,16 +6,20 @@ Three comparisons, each in one run:
    database takes. Airflow's own manager of shared streams drives our trigger; what its two processes do
    around it (sync once a second, store, confirm at the next sync) is done here by a loop and a thread.
 2. The same behind an embedded AWS, until all messages are deleted, beside a bare aiobotocore loop that
-   receives and deletes.
+   receives and deletes. The embedded AWS goes through its whole queue at each call, messages in flight
+   included, so a longer queue measures that more than either side.
 3. A whole Airflow: ours, the stock trigger with its defaults, and with its greatest batches and shortest
    delays. A rate is the number of object events, those of the first asset event left out, over the time from
-   the first asset event to the last, by Airflow's database.
+   the first asset event to the last, by Airflow's database. While ours works, a second triggerer that has
+   nothing to do counts how often this load alone makes Airflow say that its loop was blocked.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -39,22 +43,34 @@ _PACK = 100
 def main() -> None:
     """Measure, print, write."""
     options = report.parser(__doc__)
-    options.add_argument("--objects", type=int, default=20_000, help="of each round of 1 and 2, and of 3")
+    options.add_argument("--objects", type=int, default=20_000, help="of each round of 1, and of ours in 3")
+    options.add_argument("--behind", type=int, default=8_000, help="objects of each round of 2")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--stock", type=int, default=50, help="objects for stock with its defaults")
+    options.add_argument("--tuned", type=int, default=1_000, help="objects for stock as fast as it gets")
     chosen = options.parse_args()
     load = report.wait_quiet(chosen.quiet_seconds)
     with Postgres() as postgres, tempfile.TemporaryDirectory() as folder, EmbeddedAws(Path(folder)) as aws:
         trigger_id = _prepare_database(postgres.create_database("airflow"), Path(folder))
         _without_roll()
         memory = [_memory_round(trigger_id, chosen.objects) for _ in range(chosen.rounds)]
-        behind = [_aws_round(aws, trigger_id, chosen.objects, number) for number in range(chosen.rounds)]
-    with staged("assets", prepare=_prepare) as stage:
-        whole = {name: _whole(stage, name, chosen.objects) for name in ("ours", "tuned")}
-        whole["stock"] = _whole(stage, "stock", chosen.stock)
-    result = {"load_before": load, "load_after": os.getloadavg()[0], "objects": chosen.objects}
-    result |= _result(memory, behind, whole)
+        behind = [_aws_round(aws, trigger_id, chosen.behind, number) for number in range(chosen.rounds)]
+    with staged("assets", prepare=_prepare, environment=_QUEUES) as stage:
+        _start_idle_triggerer(stage)
+        whole = {"ours": _whole(stage, "ours", chosen.objects)}
+        blocked = {name: _blocked(stage, name) for name in ("triggerer", _IDLE)}
+        whole |= {
+            "tuned": _whole(stage, "tuned", chosen.tuned),
+            "stock": _whole(stage, "stock", chosen.stock),
+        }
+    result = {"load_before": load, "load_after": os.getloadavg()[0], **_counts(chosen), "blocked": blocked}
+    result |= _result(memory, behind, whole) | {"rounds": {"memory": memory, "behind_aws": behind}}
     report.publish("asset_throughput", "Object events a second", _text(result), result, write=chosen.write)
+
+
+def _counts(chosen: argparse.Namespace) -> dict[str, int]:
+    names = {"objects": chosen.objects, "behind_objects": chosen.behind}
+    return {**names, "stock_objects": chosen.stock, "tuned_objects": chosen.tuned}
 
 
 # --- a database, and what Airflow's main process does with it ---
@@ -240,6 +256,25 @@ async def _behind_aws(aws: EmbeddedAws, url: str, trigger_id: int, count: int) -
 
 # --- 3: a whole Airflow ---
 
+_IDLE = "idle-triggerer"
+_QUEUES = {"AIRFLOW__TRIGGERER__QUEUES_ENABLED": "True"}
+
+
+def _start_idle_triggerer(stage: Stage) -> None:
+    """Start a triggerer for a queue of which nothing comes: watchers have none."""
+    command = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs", "--queues", "nothing"]
+    stage.cluster.processes.start(_IDLE, command, stage.cluster.variables)
+    triggerers = "SELECT count(*) FROM job WHERE job_type = 'TriggererJob' AND state = 'running'"
+    stage.wait("the idle triggerer", lambda: stage.rows(triggerers)[0][0] == 2)
+    # Starting it is load that would fall on one side only.
+    time.sleep(15)
+
+
+def _blocked(stage: Stage, name: str) -> list[float]:
+    """Seconds of each warning that the loop of a triggerer was blocked, of those above 0.2 s."""
+    log = stage.cluster.processes.log_path(name).read_text(errors="replace")
+    return [float(seconds) for seconds in re.findall(r"async thread was blocked for ([0-9.]+) seconds", log)]
+
 
 def _prepare(aws: EmbeddedAws) -> Mapping[str, str]:
     names = ("ours", "stock", "tuned")
@@ -317,7 +352,12 @@ def _text(result: Mapping[str, Any]) -> str:
         f"{report.table(rows)}\n\n"
         f"**{result['of_floor']}** of `submit_event` alone (bar: 0.5), **{result['of_bare']}** of the bare "
         f"loop (bar: 0.7), **{result['times_stock']}** times stock with its defaults (bar: 100) and "
-        f"{result['times_tuned']} times stock tuned. {result['objects']} objects a round. "
+        f"{result['times_tuned']} times stock tuned. {result['objects']} objects a round, "
+        f"{result['behind_objects']} behind AWS, "
+        f"{result['tuned_objects']} and {result['stock_objects']} for stock. Airflow said that a triggerer's "
+        f"loop was blocked for more than 0.2 s: **{len(result['blocked']['triggerer'])}** times of ours, "
+        f"from its start to the end of its load; {len(result['blocked'][_IDLE])} times of one that had "
+        f"nothing to do beside it. "
         f"Load average before {result['load_before']:.2f}, at the end {result['load_after']:.2f}."
     )
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from airflow_s3events.policies import PURPOSES, Resources, role_policy
-from tests.policy_cases import CASES, QUEUE, RULE, TOPIC, Case
+from tests.policy_cases import AIRFLOW_ROLE, CASES, QUEUE, RULE, TOPIC, Case
 
 _FOLDER = os.environ.get("S3EVENTS_IAM_SIMULATE")
 _PROGRAM = """
@@ -59,6 +59,7 @@ _RESOURCES = {
     "Rule": {"rule-on-default-event-bus"},
     "Archive": {"archive"},
     "Bus": {"event-bus"},
+    "AirflowRole": {"rbac-role"},
 }
 _VERDICTS = {"Allowed": "allowed", "ExplicitlyDenied": "denied", "ImplicitlyDenied": "not allowed"}
 
@@ -118,6 +119,7 @@ def test_aws_knows_every_action_of_a_role_s_policy_for_the_kind_of_resource_it_i
         function=TOPIC,
         rule=RULE,
         archive=RULE,
+        airflow_role=AIRFLOW_ROLE,
     )
     policies = [role_policy(purpose, resources) for purpose in PURPOSES]
     given = [

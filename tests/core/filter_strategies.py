@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from airflow_s3events import filters as f
 from airflow_s3events.events import ObjectEvent
+from airflow_s3events.facts import ObjectFacts
 from airflow_s3events.filters import EventFilter
 
 _TYPES = ("ObjectCreated:Put", "ObjectCreated:Copy", "ObjectRemoved:Delete", "LifecycleTransition")
@@ -18,9 +21,16 @@ def make_event(
     event_type: str = "ObjectCreated:Put",
     bucket: str = "inbox",
     size: int | None = 10,
+    **more: Any,
 ) -> ObjectEvent:
     return ObjectEvent(
-        event_name=event_type, event_type=event_type, bucket=bucket, key=key, size=size, envelope="s3-records"
+        event_name=event_type,
+        event_type=event_type,
+        bucket=bucket,
+        key=key,
+        size=size,
+        envelope="s3-records",
+        **more,
     )
 
 
@@ -78,3 +88,43 @@ def _combined(inner: st.SearchStrategy[EventFilter]) -> st.SearchStrategy[EventF
 
 
 filters: st.SearchStrategy[EventFilter] = st.recursive(leaves, _combined, max_leaves=6)
+
+
+_words = st.sampled_from(["a", "b"])
+fact_leaves: st.SearchStrategy[EventFilter] = st.one_of(
+    st.tuples(_words, st.lists(_words, max_size=2)).map(lambda pair: f.tag(pair[0], *pair[1])),
+    st.tuples(_words, st.lists(_words, max_size=2)).map(lambda pair: f.metadata(pair[0], *pair[1])),
+    st.sampled_from(["text/csv", "text/*"]).map(f.content_type),
+    st.sampled_from(["STANDARD", "GLACIER"]).map(f.storage_class),
+    st.sampled_from(["none", "aws:kms"]).map(f.encryption),
+    st.sampled_from(["found", "gone"]).map(f.object_state),
+)
+#: Filters some of whose tests need to know what S3 says.
+asking_filters: st.SearchStrategy[EventFilter] = st.recursive(leaves | fact_leaves, _combined, max_leaves=6)
+
+_texts = st.dictionaries(_words, _words, max_size=2)
+
+
+def _answers(is_there: bool, tags: dict[str, str], head: dict[str, Any]) -> dict[str, ObjectFacts]:
+    if not is_there:
+        return {part: ObjectFacts(state="gone", asked=(part,)) for part in ("tags", "head")}
+    return {
+        "tags": ObjectFacts(state="found", asked=("tags",), tags=tags),
+        "head": ObjectFacts(state="found", asked=("head",), **head),
+    }
+
+
+#: What S3 would say of one object, by part.
+answers: st.SearchStrategy[dict[str, ObjectFacts]] = st.builds(
+    _answers,
+    st.sampled_from([True, True, True, False]),
+    _texts,
+    st.fixed_dictionaries(
+        {
+            "content_type": st.sampled_from([None, "text/csv", "text/CSV; charset=utf-8", "image/png"]),
+            "storage_class": st.sampled_from(["STANDARD", "GLACIER"]),
+            "encryption": st.sampled_from([None, "aws:kms"]),
+            "metadata": _texts,
+        }
+    ),
+)

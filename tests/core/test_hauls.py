@@ -3,100 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from airflow_s3events.filters import EventFilter, everything, predicate, prefix
-from airflow_s3events.hauls import Haul, HaulSettings, HaulStream
+from airflow_s3events.filters import everything, predicate, prefix
+from airflow_s3events.hauls import Haul, HaulStream
 from airflow_s3events.testing import (
     InMemoryQueue,
     object_created_body,
     object_record,
     records_body,
-    run_in_virtual_time,
     test_event_body,
 )
-from airflow_s3events.watchers import Watcher, Watchers
-from tests.core.consumer_fakes import consumer_of
-
-Resolve = Callable[[HaulStream, Haul], None]
-
-
-def stored(stream: HaulStream, haul: Haul) -> None:
-    stream.resolve(haul)
-
-
-def failed(stream: HaulStream, haul: Haul) -> None:
-    stream.resolve(haul, failed=1)
-
-
-def rejected(stream: HaulStream, haul: Haul) -> None:
-    stream.resolve(haul, rejected=1)
-
-
-def never(stream: HaulStream, haul: Haul) -> None:
-    """As if Airflow were still at it."""
-
-
-class Process:
-    """One triggerer: a stream over a queue, and what its watchers were given."""
-
-    def __init__(self, queue: InMemoryQueue, *, resolve: Resolve = stored, **filters: EventFilter) -> None:
-        self.queue = queue
-        self.watchers = Watchers()
-        self.names = {name: Watcher(name, when) for name, when in filters.items()}
-        for watcher in self.names.values():
-            self.watchers.join(watcher)
-        self.resolve = resolve
-        self.given: Counter[tuple[str, str]] = Counter()
-        self.sizes: list[int] = []
-        self.stream: HaulStream
-
-    async def run(self, **settings: Any) -> None:
-        """Until cancelled."""
-        limit = self.queue._max_receive_count
-        options = HaulSettings(max_receive_count=limit, **settings)
-        consumer = consumer_of(
-            self.queue, self.queue._dead_letters, idle_seconds=None, batch_count=1000, max_in_flight=5000
-        )
-        async with consumer:
-            self.stream = HaulStream(consumer, self.watchers, options, random=lambda: 0.5)
-            async for haul in self.stream.hauls():
-                self.sizes.append(len(haul.catches))
-                for watcher in list(haul.shares):
-                    share = haul.take(watcher)
-                    self.given.update((watcher.name, packed.event.key) for packed in share)
-                self.resolve(self.stream, haul)
-
-
-@contextmanager
-def running(*processes: Process, **settings: Any) -> Iterator[None]:
-    tasks = [asyncio.ensure_future(process.run(**settings)) for process in processes]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-def queue_of(*keys: str, **kwargs: Any) -> InMemoryQueue:
-    queue = InMemoryQueue(**kwargs)
-    for key in keys:
-        queue.put(object_created_body("landing", key))
-    return queue
-
-
-def with_dead_letters(*keys: str) -> tuple[InMemoryQueue, InMemoryQueue]:
-    dead = InMemoryQueue("dead")
-    return queue_of(*keys, dead_letters=dead, max_receive_count=20), dead
-
-
-def play(scenario: Any) -> None:
-    run_in_virtual_time(scenario())
+from tests.core.haul_fakes import (
+    Process,
+    failed,
+    never,
+    play,
+    queue_of,
+    rejected,
+    running,
+    stored,
+    with_dead_letters,
+)
 
 
 def test_every_watcher_is_given_what_it_wants_and_the_messages_go() -> None:
@@ -292,59 +222,6 @@ def test_a_watcher_that_cannot_tell_keeps_the_message_and_holds_up_nobody() -> N
             await asyncio.sleep(10)
         assert process.given == {("a", "a/1"): 1}
         assert len(queue) == 1
-
-    play(scenario)
-
-
-def test_watchers_of_two_triggerers_all_get_theirs() -> None:
-    async def scenario() -> None:
-        keys = [f"{which}/{number}" for which in "ab" for number in range(20)]
-        queue = queue_of(*keys)
-        one = Process(queue, a=prefix("a/"), all=everything)
-        two = Process(queue, b=prefix("b/"), every=everything)
-        for process, other in ((one, two), (two, one)):
-            process.watchers.told({name: watcher.when for name, watcher in other.names.items()})
-        with running(one, two):
-            await asyncio.sleep(600)
-        given = one.given + two.given
-        wanted = [(name, key) for key in keys for name in ("all", "every", key[0])]
-        assert given == dict.fromkeys(wanted, 1)
-        assert len(queue) == 0
-
-    play(scenario)
-
-
-def test_what_is_owed_to_a_watcher_waits_until_it_is_back() -> None:
-    async def scenario() -> None:
-        queue = queue_of("b/1")
-        process = Process(queue, a=everything)
-        process.watchers.told({"b": prefix("b/")})
-        with running(process):
-            await asyncio.sleep(20)
-            assert process.given == {("a", "b/1"): 1}
-            assert len(queue) == 1
-            late = Watcher("b", prefix("b/"))
-            process.watchers.join(late)
-            await asyncio.sleep(600)
-        assert process.given == {("a", "b/1"): 1, ("b", "b/1"): 1}
-        assert len(queue) == 0
-
-    play(scenario)
-
-
-def test_a_message_that_was_passed_on_keeps_its_identity() -> None:
-    async def scenario() -> None:
-        queue = InMemoryQueue()
-        body = records_body({**object_record("landing", "b/1"), "responseElements": {}})
-        queue.put(body.replace('"sequencer"', '"none"'))
-        process = Process(queue, a=everything)
-        process.watchers.told({"b": prefix("b/")})
-        origin = queue.peek()[0].message_id
-        with running(process):
-            await asyncio.sleep(5)
-        (copy,) = queue.peek()
-        assert copy.message_id != origin
-        assert copy.delivery_id == origin
 
     play(scenario)
 

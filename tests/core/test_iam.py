@@ -58,6 +58,8 @@ def test_the_region_tells_the_partition_of_the_bucket(capsys: pytest.CaptureFixt
         ["--for", "dispatch", "--queue", "events", "--region", "europe", "--account", "111122223333"],
         ["--for", "dispatch", "--queue", "arn:aws:sns:eu-west-1:111122223333:t"],
         ["--for", "sensor", "--bucket", "s3://landing"],
+        ["--for", "sensor", "--bucket", "landing", "--enrich", "tags"],
+        ["--for", "dispatch", "--queue", QUEUE, "--enrich", "tags"],
     ],
 )
 def test_what_is_missing_or_wrong_is_told_on_stderr(
@@ -74,3 +76,19 @@ def test_a_dispatcher_without_a_dead_letter_queue_is_told_what_that_means(
 ) -> None:
     assert main(["iam", "--for", "dispatch", "--queue", QUEUE]) == 0
     assert "--dead-letter-queue" in capsys.readouterr().err
+
+
+def test_what_a_dispatchers_routes_ask_is_in_its_policy_and_nothing_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = ["iam", "--for", "dispatch", "--queue", QUEUE, "--bucket", "landing", "--prefix", "in/"]
+    assert main(named) == 0
+    assert "arn:aws:s3" not in capsys.readouterr().out
+    assert main([*named, "--enrich", "tags"]) == 0
+    granted = {one["Resource"]: one["Action"] for one in json.loads(capsys.readouterr().out)["Statement"]}
+    assert granted["arn:aws:s3:::landing/in/*"] == ["s3:GetObjectTagging", "s3:GetObjectVersionTagging"]
+    assert main([*named, "--enrich", "head", "--enrich", "tags"]) == 0
+    statements = json.loads(capsys.readouterr().out)["Statement"]
+    assert ["s3:GetObject", "s3:GetObjectVersion"] in [one["Action"] for one in statements]
+    assert ["s3:ListBucket"] in [one["Action"] for one in statements]
+    assert len({one["Sid"] for one in statements}) == len(statements)

@@ -10,7 +10,9 @@ import pytest
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
 from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.envelopes import parse_body
 from airflow_s3events.holding import Holder
+from airflow_s3events.identity import run_id
 from airflow_s3events.keeping import Keeper
 from airflow_s3events.routing import Routes
 from airflow_s3events.settlement import RunState
@@ -261,6 +263,24 @@ def test_a_dag_that_was_deleted_with_its_runs_lets_the_task_refuse_the_event(wor
         await world.keep(300)
         assert len(world.queue) == 1
         assert world.tasks >= 2
+
+    play(scenario())
+
+
+def test_what_a_task_could_not_receive_any_more_is_a_dead_letter_with_its_reason() -> None:
+    async def scenario() -> None:
+        world = World(max_receive_count=1)
+        body = object_created_body("landing", "fails")
+        for each in (body, object_created_body("landing", "new"), "not an event"):
+            world.queue.put(each)
+        name = run_id(parse_body(body, message_id="m").events[0])
+        world.runs.stored["process", name] = RunState.FAILED
+        await world.keep(120)
+        reasons = [message.attributes["s3events.reason"] for message in world.dead_letters.peek()]
+        assert reasons[0] == f"run {name} of DAG 'process' failed; the message was received 1 times"
+        assert reasons[1] == "its run was not started; the message was received 1 times"
+        assert "not JSON" in reasons[2]
+        assert world.tasks == 0
 
     play(scenario())
 

@@ -34,7 +34,7 @@ from airflow_s3events.policies import (
     tls_only,
     without,
 )
-from tests.policy_cases import FROM_TOPIC, OWNER, QUEUE, RULE, SENDER, TOPIC, allow, policy_of
+from tests.policy_cases import AIRFLOW_ROLE, FROM_TOPIC, OWNER, QUEUE, RULE, SENDER, TOPIC, allow, policy_of
 
 OURS = [grant(SENDER, QUEUE), grant(FROM_TOPIC, QUEUE), key_grant(SENDER), tls_only(QUEUE)]
 SIDS = [statement["Sid"] for statement in OURS]
@@ -214,6 +214,7 @@ class TestRoles:
         function=TOPIC,
         rule=RULE,
         archive=RULE,
+        airflow_role=AIRFLOW_ROLE,
     )
 
     @pytest.mark.parametrize("purpose", PURPOSES)
@@ -225,8 +226,9 @@ class TestRoles:
 
     @pytest.mark.parametrize("purpose", PURPOSES)
     def test_what_is_not_named_is_not_mentioned(self, purpose: str) -> None:
-        some = role_policy(purpose, Resources(queue=QUEUE, bucket="landing"))["Statement"]
-        assert {statement["Sid"] for statement in some} <= {"Queue", "Bucket", "Objects"}
+        few = Resources(queue=QUEUE, dead_letter_queue=QUEUE, bucket="landing")
+        some = role_policy(purpose, few)["Statement"]
+        assert {statement["Sid"] for statement in some} <= {"Queue", "DeadLetterQueue", "Bucket", "Objects"}
 
     @pytest.mark.parametrize("purpose", PURPOSES)
     def test_names_and_actions_are_sorted_and_named_once(self, purpose: str) -> None:
@@ -267,11 +269,22 @@ class TestRoles:
         assert not evaluate(policy, other).allowed
 
     @pytest.mark.parametrize(
-        ("purpose", "missing"), [("dispatch", "queue"), ("sensor", "bucket"), ("fly", "purpose")]
+        ("purpose", "missing"),
+        [
+            ("dispatch", "queue"),
+            ("sensor", "bucket"),
+            ("retry", "dead_letter_queue or airflow_role"),
+            ("fly", "purpose"),
+        ],
     )
     def test_what_is_missing_is_named(self, purpose: str, missing: str) -> None:
         with pytest.raises(ConfigurationError, match=missing):
             role_policy(purpose, Resources())
+
+    def test_of_several_things_that_a_purpose_can_do_with_one_is_enough(self) -> None:
+        (statement,) = role_policy("retry", Resources(airflow_role=AIRFLOW_ROLE))["Statement"]
+        assert statement["Action"] == ["airflow:InvokeRestApi"]
+        assert statement["Resource"] == str(AIRFLOW_ROLE)
 
     def test_a_policy_is_json(self) -> None:
         assert json.loads(json.dumps(role_policy("configure", self.ALL)))["Version"] == "2012-10-17"

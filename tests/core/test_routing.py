@@ -190,6 +190,17 @@ class TestRoute:
             f"max_queued_runs: {cap!r}"
         )
 
+    @pytest.mark.parametrize("enrich", ["tags", ["tag"], [None], 5])
+    def test_what_cannot_be_asked_is_refused(self, enrich: Any) -> None:
+        assert "enrich" in _refusal(lambda: Route(dag_id="a", enrich=enrich))
+
+    def test_what_is_asked_is_kept_in_one_order_and_told(self) -> None:
+        route = Route(dag_id="a", enrich=["tags", "head", "tags"])
+        assert route.enrich == ("head", "tags")
+        assert Routes([route]).asks == {"head", "tags"}
+        assert not Routes([route]).filters_ask
+        assert Routes.of({"a": f.tag("x"), "b": None}).filters_ask
+
     @pytest.mark.parametrize("run_id", ["short", None, ["opaque"]])
     def test_another_form_of_run_id_is_refused(self, run_id: Any) -> None:
         assert "run_id" in _refusal(lambda: Route(dag_id="a", run_id=run_id))
@@ -227,23 +238,31 @@ class TestPlainData:
         assert other.serialize() == routes.serialize()
 
     def test_its_form(self) -> None:
+        settings: dict[str, Any] = {
+            "capture": "",
+            "enrich": [],
+            "extra": {},
+            "label": "",
+            "max_active_runs": None,
+            "max_queued_runs": 1000,
+            "max_runs_per_minute": None,
+            "priority": 0,
+            "run_id": "readable",
+            "templates": {},
+        }
         assert Routes([Route(dag_id="a", when=_CSV)], default=Route(dag_id="b")).serialize() == {
             "default": {
+                **settings,
                 "dag_id": "b",
-                "extra": {},
-                "max_queued_runs": 1000,
                 "name": "b",
-                "run_id": "readable",
                 "when": {"everything": True},
             },
             "mode": "first",
             "routes": [
                 {
+                    **settings,
                     "dag_id": "a",
-                    "extra": {},
-                    "max_queued_runs": 1000,
                     "name": "a",
-                    "run_id": "readable",
                     "when": {"suffix": ".csv"},
                 }
             ],

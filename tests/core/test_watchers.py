@@ -138,3 +138,19 @@ def test_a_roll_that_somebody_has_spoilt_is_made_anew(entries: Any) -> None:
     roll, is_changed = rolled(entries, watchers_with(b=B))
     assert list(roll) == ["b"]
     assert is_changed
+
+
+@pytest.mark.parametrize(("seconds", "is_awaited"), [(60.0, True), (300.0, False)])
+def test_a_watcher_elsewhere_is_awaited_while_it_is_written_down_anew(
+    seconds: float, is_awaited: bool
+) -> None:
+    roll, _ = rolled(None, watchers_with(b=B))
+    watchers = watchers_with(a=A)
+    rolled(roll, watchers, 1_000.0 + seconds)
+    wanted = watchers.want(make_event(key="in/a/1"))
+    assert wanted.owed == ("b",)
+    assert wanted.is_awaited is is_awaited
+
+
+def test_nobody_is_awaited_where_nothing_is_owed() -> None:
+    assert not watchers_with(a=A).want(make_event(key="in/a/1")).is_awaited

@@ -5,26 +5,33 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, NamedTuple
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 
 from airflow_s3events.cli import main
+from airflow_s3events.routing_table import routes_of_toml
+from tests.lines import dag_bag
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^ *```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^ *```(?P<language>[a-z]*)(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL
+)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(
     r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z-]+)(?P<rest>[^\n|&;]*)"
 )
+FILE = re.compile(r'title="(?P<name>[^"]+)"')
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
-RUN_ELSEWHERE = {"python", "json", "sh"}
+#: Diagrams are drawn when the site is built (test_site.py).
+RUN_ELSEWHERE = {"python", "json", "sh", "toml", "mermaid"}
 
 
 class Block(NamedTuple):
@@ -34,6 +41,8 @@ class Block(NamedTuple):
     line: int
     language: str
     text: str
+    #: What follows the language: ``title="tests/test_orders.py"`` makes the block a file.
+    info: str = ""
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -43,7 +52,13 @@ def blocks(*pages: Path) -> Iterator[Block]:
     for page in pages:
         text = page.read_text()
         for match in FENCE.finditer(text):
-            yield Block(page, text.count("\n", 0, match.start()) + 1, match["language"], match["text"])
+            yield Block(
+                page,
+                text.count("\n", 0, match.start()) + 1,
+                match["language"],
+                dedent(match["text"]),
+                match["info"],
+            )
 
 
 def pages_with(language: str) -> list[Any]:
@@ -59,7 +74,7 @@ def is_dag_file(block: Block) -> bool:
 def test_python_blocks_of_a_page_run_one_after_the_other(page: list[Block]) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     for block in page:
-        if not is_dag_file(block):
+        if not is_dag_file(block) and not FILE.search(block.info):
             # Blank lines before it, so that an error names the line of the page.
             exec(compile("\n" * block.line + block.text, str(block.page), "exec"), names)  # noqa: S102
 
@@ -68,9 +83,22 @@ def test_python_blocks_of_a_page_run_one_after_the_other(page: list[Block]) -> N
 def test_airflow_reads_the_dag_files_of_a_page(page: list[Block], tmp_path: Path) -> None:
     for number, block in enumerate(block for block in page if is_dag_file(block)):
         (tmp_path / f"block_{number}.py").write_text(block.text)
-        bag = DagBag(tmp_path / f"block_{number}.py", safe_mode=False, known_pools={"default_pool"})
+        bag = dag_bag(tmp_path / f"block_{number}.py", safe_mode=False)
         assert bag.import_errors == {}, str(block)
         assert bag.dags != {}, str(block)
+
+
+def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "test-your-dags.md"
+    files = {found["name"]: block.text for block in blocks(page) if (found := FILE.search(block.info))}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:anyio", "tests"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    written = sum(text.count("\ndef test_") for text in files.values())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{written} passed" in done.stdout
 
 
 def test_json_blocks_are_json() -> None:
@@ -82,6 +110,11 @@ def test_json_blocks_are_json() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
     assert [str(b) for b in blocks(page) if b.language not in SHOWN_ONLY | RUN_ELSEWHERE] == []
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(*PAGES) if b.language == "toml"], ids=str)
+def test_every_toml_block_is_a_routing_table(block: Block) -> None:
+    assert len(routes_of_toml(block.text, name=str(block))) > 0
 
 
 def commands_shown() -> list[Any]:

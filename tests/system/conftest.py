@@ -22,6 +22,7 @@ since that is what users run. A requested PostgreSQL that is missing is an error
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -36,10 +37,14 @@ import pytest
 
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
+from tests.emulators import free_port
 from tests.system.postgres import Postgres, PostgresMissingError
 
 T = TypeVar("T")
 AddDags = Callable[[str], list[str]]
+
+#: What the embedded AWS has not.
+OTHER_SERVICES = ("athena", "codebuild", "events", "glue", "kinesis", "lambda", "sns", "stepfunctions")
 
 _without_postgres: list[str] = []
 
@@ -100,17 +105,32 @@ def aws(system_folder: Path) -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture(scope="session")
-def cluster(system_folder: Path, database_url: str | None, aws: EmbeddedAws) -> Iterator[Cluster]:
+def services_port() -> int:
+    """Port where ``aws_default`` looks for ``OTHER_SERVICES``: a test that needs them serves them there."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    system_folder: Path, database_url: str | None, aws: EmbeddedAws, services_port: int
+) -> Iterator[Cluster]:
     """A whole Airflow for the whole suite; its ``aws_default`` connection leads to ``aws``."""
     running = Cluster(
         system_folder / "airflow",
         dags_folder=system_folder / "dags",
         database_url=database_url,
-        environment={"AIRFLOW_CONN_AWS_DEFAULT": aws.connection},
+        environment={"AIRFLOW_CONN_AWS_DEFAULT": _connection(aws, services_port)},
         remove_folder=system_folder,
     )
     with running:
         yield running
+
+
+def _connection(aws: EmbeddedAws, services_port: int) -> str:
+    connection = json.loads(aws.connection)
+    elsewhere = {"endpoint_url": f"http://127.0.0.1:{services_port}"}
+    connection["extra"]["service_config"] = dict.fromkeys(OTHER_SERVICES, elsewhere)
+    return json.dumps(connection)
 
 
 @pytest.fixture

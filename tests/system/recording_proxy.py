@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ class Recording:
     url: str = ""
     handles: set[str] = field(default_factory=set)
     bodies: set[str] = field(default_factory=set)
+    #: Bodies received, one after the other: when, in seconds since the epoch, and which.
+    receives: list[tuple[float, str]] = field(default_factory=list)
 
     def note(self, answer: bytes) -> None:
         """Remember receipt handles and bodies of one answer."""
@@ -28,6 +31,7 @@ class Recording:
             return
         self.handles.update(message["ReceiptHandle"] for message in messages)
         self.bodies.update(message["Body"] for message in messages)
+        self.receives.extend((time.time(), message["Body"]) for message in messages)
 
 
 @contextmanager

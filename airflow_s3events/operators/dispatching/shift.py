@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import airflow_runs
@@ -17,6 +18,7 @@ from airflow_s3events.preload import uncollected
 if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.dispatch import Dispatcher
+    from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.journal import Journal
@@ -43,6 +45,7 @@ class Shift:
         self._until = until
         self._held_elsewhere = held_elsewhere
         self._consumer: Consumer | None = None
+        self._source: FactSource | None = None
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -64,6 +67,7 @@ class Shift:
                 with uncollected():
                     hook = await asyncio.to_thread(self._operator.hook)
                     client = await stack.enter_async_context(hook.open_client())
+                    self._source = await stack.enter_async_context(self._open_source())
                 closed = await self._drain(hook, client, gates, asked)
         finally:
             asked.cancel()
@@ -93,6 +97,24 @@ class Shift:
         finally:
             self._report(consumer, dispatcher)
         return closed
+
+    @asynccontextmanager
+    async def _open_source(self) -> AsyncIterator[FactSource | None]:
+        """Open the client that asks S3 about objects, where a route asks; the region is the queue's."""
+        from airflow_s3events.routing import Routes
+
+        operator = self._operator
+        if not Routes.of(operator.routes).asks:
+            yield None
+            return
+        from airflow_s3events.enrich import S3Facts
+        from airflow_s3events.hooks.s3_events import bucket_hook
+        from airflow_s3events.sqs import region_of
+
+        aws = operator.aws_arguments()
+        aws["region_name"] = aws["region_name"] or region_of(operator.sqs_queue)
+        async with bucket_hook(**aws).open_client() as client:
+            yield S3Facts(client)
 
     def _journal(self) -> AbstractAsyncContextManager[Journal]:
         from airflow_s3events.hooks.ledger import open_journal
@@ -136,6 +158,7 @@ class Shift:
         operator = self._operator
         settings = DispatchSettings(
             ignore_before=operator.ignore_before,
+            max_age_seconds=operator.max_age_seconds,
             give_up_seconds=operator.give_up_seconds,
             max_receive_count=queues.attributes.max_receive_count,
             has_dead_letters=queues.dead_letters is not None,
@@ -149,6 +172,7 @@ class Shift:
             clock=time.monotonic,
             gates=gates,
             meter=Meter(operator.sqs_queue),
+            source=self._source,
         )
         if operator.acknowledge == "run_succeeded":
             dispatcher.hold_runs(
@@ -160,6 +184,8 @@ class Shift:
         log = self._operator.log
         events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
         log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
+        if dispatcher.routes.asks:
+            log.info("Asked of S3: %s", dict(dispatcher.enricher.counts))
         if dispatcher.holder is not None:
             held, ended = len(dispatcher.holder), dict(dispatcher.holder.counts)
             log.info("On hold: %d. Runs: %s", held, ended)

@@ -9,9 +9,11 @@ import time
 from collections.abc import Hashable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat.stats import emitter
+from airflow_s3events.preload import preload, uncollected
 from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ async def open_haul_stream(
         ConfigurationError: The queue, or its dead letter queue, does not exist or may not be used.
         OutageError: SQS is away.
     """
-    # On the loop this would hold up every trigger of the process for a fifth of a second.
+    # On the loop this would hold up every trigger of the process for a second.
     await asyncio.to_thread(_load)
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.hauls import HaulSettings, HaulStream
@@ -147,11 +149,20 @@ def consumer_settings(arguments: QueueArguments) -> ConsumerSettings:
     )
 
 
+@cache
 def _load() -> None:
-    import airflow_s3events.hooks.s3_events  # noqa: F401 - loaded for the import above
-    from airflow_s3events.preload import preload
+    """Load what opening a queue takes, once for each process.
 
-    preload()
+    A pass of the collector over a whole triggerer takes a tenth of a second and stops the loop as well as
+    this thread: none while we load, and none later over what is there by now.
+    """
+    with uncollected():
+        from airflow.providers.amazon.aws.hooks import base_aws
+
+        import airflow_s3events.hooks.s3_events  # noqa: F401 - loaded for whoever opens a queue
+
+        # The provider's clients share what they have read of botocore's descriptions, in recent versions.
+        preload(loader=getattr(base_aws, "_loader", None))
 
 
 async def _dead_letters(

@@ -45,6 +45,7 @@ def main() -> int:
         timeouts = SHORT if options.short else DEFAULT
         more: dict[str, Any] = {}
         if options.scenario == "failed-runs":
+            timeouts = failing.SHORT_TIMEOUTS if options.short else DEFAULT
             more = {"dags_source": failing.DAGS, "max_receive_count": failing.MAX_RECEIVES}
             more["on_redelivery"] = options.on_redelivery
         with set_up(folder, timeouts, seed=options.seed, parallel=options.parallel, say=say, **more) as stage:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ _ENVIRONMENT = {
     "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
 }
+_STARTED_SECONDS = 120.0
+#: A triggerer has its row some seconds before it takes its first watcher.
+_AT_WORK = """
+    SELECT count(*) FROM job
+    WHERE job_type = 'TriggererJob' AND state = 'running' AND start_date < now() - interval '15 seconds'
+"""
 _KNOWN_SECONDS = 20.0
 #: With nothing in the queue, what is missing so long does not come any more.
 _GIVE_UP_SECONDS = 90.0
@@ -76,15 +83,41 @@ class Stage:
             "assets": {**{name: f"-{name}-" for name in names[:-1]}, names[-1]: "-"},
             "keys": [],
         }
-        dags = folder / "dags"
-        dags.mkdir(parents=True)
-        values = {**self.manifest, "queue": self.bucket.queue_url}
-        (dags / "assets.py").write_text(_DAGS % values)
+        self._dags = folder / "dags"
+        self._dags.mkdir(parents=True)
         self.database_url = postgres.create_database("airflow")
         environment = {"AIRFLOW_CONN_AWS_DEFAULT": aws.connection, **_ENVIRONMENT}
         self.cluster = Cluster(
-            folder / "airflow", dags_folder=dags, database_url=self.database_url, environment=environment
+            folder / "airflow",
+            dags_folder=self._dags,
+            database_url=self.database_url,
+            environment=environment,
         )
+
+    def watch(self) -> None:
+        """Bring the DAGs once both triggerers are there, so that the watchers are split between them.
+
+        Raises:
+            TimeoutError: A triggerer, or a watcher, did not start.
+        """
+        self.cluster.start_component("triggerer", "triggerer-2")
+        self._wait_for("two triggerers", lambda: self._rows(_AT_WORK)[0][0] >= len(_TRIGGERERS))
+        values = {**self.manifest, "queue": self.bucket.queue_url}
+        (self._dags / "assets.py").write_text(_DAGS % values)
+        for name in self.manifest["assets"]:
+            self.cluster.wait_for_dag(name)
+        self._wait_for("all watchers", self._is_watched)
+
+    def _is_watched(self) -> bool:
+        owners = self.owners()
+        return "None" not in owners and sum(owners.values()) == len(self.manifest["assets"])
+
+    def _wait_for(self, what: str, probe: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _STARTED_SECONDS
+        while not probe():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited {_STARTED_SECONDS:.0f} s for: {what}\n{self.cluster.logs()}")
+            time.sleep(1)
 
     def feed(self, count: int, seconds: float) -> None:
         """Upload ``count`` objects within ``seconds``, each for one of the assets."""
@@ -140,13 +173,9 @@ def main() -> int:
     try:
         with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
             stage = Stage(folder, postgres, aws, options.assets)
-            with stage.cluster as cluster:
-                cluster.start_component("triggerer", "triggerer-2")
-                for name in stage.manifest["assets"]:
-                    cluster.wait_for_dag(name)
+            with stage.cluster:
+                stage.watch()
                 # A watcher is owed what comes once it has started and the other triggerer has heard of it.
-                while sum(stage.owners().values()) < options.assets or "None" in stage.owners():
-                    time.sleep(1)
                 time.sleep(_KNOWN_SECONDS)
                 report = _play(stage, options, say)
     finally:

@@ -1,16 +1,4 @@
-"""Which object events are wanted: small predicates, combined with ``&``, ``|`` and ``~``.
-
-::
-
-    event_type("ObjectCreated:*") & prefix("landing/") & ~suffix(".tmp")
-
-A filter is a value. However it was spelled (order, nesting, repetition, double negation, De Morgan), it is
-kept in one form, so that equal filters are equal, hash alike and ``serialize()`` to the same plain data:
-Airflow identifies a trigger by its arguments, and two spellings must not become two consumers of one queue.
-
-That form is also the order of evaluation: cheap tests first, your own predicates last, and each only when the
-tests before it have not settled the answer.
-"""
+"""The algebra of filters, and their one form."""
 
 from __future__ import annotations
 
@@ -21,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.exceptions import ConfigurationError, FactsNeededError
 from airflow_s3events.predicates import KINDS, Test
 
 #: How deep plain data may nest before it is refused.
@@ -31,12 +19,15 @@ _PAIR = 2
 
 
 class EventFilter(ABC):
-    """A predicate over object events. Make one with the functions of this module, not with a class."""
+    """A predicate over object events. Make one with the functions of this package, not with a class."""
 
-    __slots__ = ("_order", "matches")
+    __slots__ = ("_order", "asks", "matches")
 
-    #: ``matches(event) -> bool``. Raises ``RouteError`` only where a ``predicate`` could not answer.
+    #: ``matches(event) -> bool``. Raises ``RouteError`` only where a ``predicate`` could not answer, and
+    #: ``FactsNeededError``, which is one, where S3 must be asked first.
     matches: Test
+    #: What may have to be asked of S3: ``"tags"``, ``"head"``, both, or nothing.
+    asks: frozenset[str]
     _order: tuple[int, str]
 
     def __call__(self, event: ObjectEvent) -> bool:
@@ -85,8 +76,22 @@ class EventFilter(ABC):
         """
         return _read(data, 0)
 
-    def _set(self, matches: Test, cost: int) -> None:
+    def without_asking(self, who: str) -> EventFilter:
+        """Return the filter itself, which ``who`` can only use if it answers without asking S3.
+
+        Raises:
+            ConfigurationError: It asks; says so, and where it can be used.
+        """
+        if self.asks:
+            raise ConfigurationError(
+                f"when: it asks S3 about the object ({self}), and {who} does not ask; such filters are for"
+                " the routes of a dispatcher"
+            )
+        return self
+
+    def _set(self, matches: Test, cost: int, asks: Iterable[str]) -> None:
         object.__setattr__(self, "matches", matches)
+        object.__setattr__(self, "asks", frozenset(asks))
         object.__setattr__(self, "_order", (cost, json.dumps(self.serialize(), sort_keys=True)))
 
 
@@ -99,7 +104,7 @@ class _Leaf(EventFilter):
 
     def __post_init__(self) -> None:
         kind = KINDS[self.kind]
-        self._set(kind.test(self.value), kind.cost)
+        self._set(kind.test(self.value), kind.cost, () if kind.asks is None else (kind.asks,))
 
     def __invert__(self) -> EventFilter:
         return _Not(self)
@@ -124,7 +129,7 @@ class _Not(EventFilter):
 
     def __post_init__(self) -> None:
         matches = self.inner.matches
-        self._set(lambda event: not matches(event), self.inner._order[0])
+        self._set(lambda event: not matches(event), self.inner._order[0], self.inner.asks)
 
     def __invert__(self) -> EventFilter:
         return self.inner
@@ -144,7 +149,9 @@ class _All(EventFilter):
 
     def __post_init__(self) -> None:
         tests = tuple(member.matches for member in self.filters)
-        self._set(_all_test(tests), sum(member._order[0] for member in self.filters))
+        asks = [part for member in self.filters for part in member.asks]
+        test = _asking_test(tests, decides=False) if asks else _all_test(tests)
+        self._set(test, sum(member._order[0] for member in self.filters), asks)
 
     def __invert__(self) -> EventFilter:
         return any_of(*(~member for member in self.filters))
@@ -166,7 +173,9 @@ class _Any(EventFilter):
 
     def __post_init__(self) -> None:
         tests = tuple(member.matches for member in self.filters)
-        self._set(_any_test(tests), sum(member._order[0] for member in self.filters))
+        asks = [part for member in self.filters for part in member.asks]
+        test = _asking_test(tests, decides=True) if asks else _any_test(tests)
+        self._set(test, sum(member._order[0] for member in self.filters), asks)
 
     def __invert__(self) -> EventFilter:
         return all_of(*(~member for member in self.filters))
@@ -234,6 +243,27 @@ def _any_test(tests: tuple[Test, ...]) -> Test:
     return test
 
 
+def _asking_test(tests: tuple[Test, ...], *, decides: bool) -> Test:
+    """Return the test of a combination that may have to ask S3: what is not known yet may not matter.
+
+    One test that gives ``decides`` settles the whole, whatever those before it would have said.
+    """
+
+    def test(event: ObjectEvent) -> bool:
+        needed = None
+        for matches in tests:
+            try:
+                if matches(event) is decides:
+                    return decides
+            except FactsNeededError as error:
+                needed = needed or error
+        if needed is not None:
+            raise needed
+        return not decides
+
+    return test
+
+
 def _in_brackets(member: EventFilter) -> str:
     return f"({member})" if isinstance(member, (_All, _Any)) else str(member)
 
@@ -242,90 +272,16 @@ everything: EventFilter = _All(())
 nothing: EventFilter = _Any(())
 
 
-def event_type(*types: str) -> EventFilter:
-    """Match events of any of ``types``, in S3's terms, with or without ``s3:``.
-
-    ``"ObjectCreated:Put"`` is that type; ``"ObjectCreated:*"`` (or ``"ObjectCreated"``) is all of its family.
-    There is no ``s3:*`` in S3. EventBridge events match by the S3 type that they stand for. Deletion by
-    lifecycle rules is ``LifecycleExpiration:*`` and not in ``ObjectRemoved:*``
-    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html).
-
-    Raises ``ConfigurationError`` for an EventBridge name (``"Object Created"``) or a slip of case.
-    """
-    return _any_leaf("event_type", types)
-
-
-def bucket(*names: str) -> EventFilter:
-    """Match events of any of the buckets ``names`` (the bare name: no ``s3://``, no ARN, no wildcard)."""
-    return _any_leaf("bucket", names)
-
-
-def prefix(*texts: str) -> EventFilter:
-    """Match decoded keys that begin with any of ``texts``; ``""`` is ``everything``, as in S3's filters."""
-    return _any_leaf("prefix", texts)
-
-
-def suffix(*texts: str) -> EventFilter:
-    """Match decoded keys that end with any of ``texts``; ``""`` is ``everything``, as in S3's filters."""
-    return _any_leaf("suffix", texts)
-
-
-def glob(*patterns: str) -> EventFilter:
-    """Match keys that are, as a whole and case for case, like any of ``patterns``.
-
-    ============ ===================================================================================
-    ``*``        any characters except ``/``, none included
-    ``**``       alone between slashes: ``**/`` any number of folders, none included; at the end anything
-    ``?``        one character except ``/``
-    ``[abc]``    one of these; ``[a-z]`` a range, ``[!abc]`` one of all others; never ``/``
-    ============ ===================================================================================
-
-    All else is itself, the backslash too; ``[*]`` is a star. ``docs/reference/filters.md`` has examples.
-    Matching takes no more than quadratic time in the length of the key, whatever the pattern.
-    """
-    return _any_leaf("glob", patterns)
-
-
-def regex(*patterns: str) -> EventFilter:
-    r"""Match keys in which ``re.search`` finds any of ``patterns``; anchor with ``\A`` and ``\Z``.
-
-    Python's engine can take exponential time for patterns such as ``(a+)+$``, and keys are other people's
-    text: prefer ``glob``, which cannot. Patterns have at most 1024 bytes.
-
-    Raises ``ConfigurationError`` for a pattern that does not compile.
-    """
-    return _any_leaf("regex", patterns)
-
-
-def size(*, min_bytes: int | None = None, max_bytes: int | None = None) -> EventFilter:
-    """Match objects of at least ``min_bytes`` and at most ``max_bytes`` bytes, both included.
-
-    An event without a size (S3 gives none for deletes, tags and ACLs) does **not** match, so ``~size(...)``
-    does; ``size(min_bytes=0)`` matches exactly the events that have one.
-    """
-    return _leaf("size", {"min_bytes": min_bytes, "max_bytes": max_bytes})
-
-
-def predicate(*paths: str) -> EventFilter:
-    """Match what any of your own functions at ``paths`` (``"package.module:function"``) says True to.
-
-    The function takes an ``ObjectEvent`` and returns a ``bool``. It is imported on first use, on the worker,
-    never while a DAG file is parsed. It should depend on nothing but the event: a redelivery asks again.
-
-    ``matches`` raises ``RouteError`` (the event is kept and tried again) when the function cannot be
-    imported, raises, or returns anything but a ``bool``.
-    """
-    return _any_leaf("predicate", paths)
-
-
-def _any_leaf(kind: str, values: Iterable[Any]) -> EventFilter:
-    leaves = [_leaf(kind, value) for value in values]
+def any_leaf(kind: str, values: Iterable[Any]) -> EventFilter:
+    """Return the filter that matches what the kind does for any of ``values``."""
+    leaves = [leaf(kind, value) for value in values]
     if not leaves:
         raise ConfigurationError(f"{kind}: give at least one value")
     return any_of(*leaves)
 
 
-def _leaf(kind: str, value: Any) -> EventFilter:
+def leaf(kind: str, value: Any) -> EventFilter:
+    """Return the filter of one test: a kind of ``KINDS`` and its value, not yet checked."""
     canonical = KINDS[kind].check(value)
     return everything if canonical == "" else _Leaf(kind, canonical)
 
@@ -354,4 +310,4 @@ def _read_one(kind: Any, value: Any, depth: int) -> EventFilter:
     if kind not in KINDS:
         known = ", ".join(("all", "any", "not", "everything", "nothing", *KINDS))
         raise ConfigurationError(f"filter: unknown kind {kind!r}; known are {known}")
-    return _any_leaf(kind, value if isinstance(value, (list, tuple)) else (value,))
+    return any_leaf(kind, value if isinstance(value, (list, tuple)) else (value,))

@@ -1,65 +1,17 @@
-"""The single tests that filters are made of: one row of ``KINDS`` each, from a checked value to a function.
-
-Users meet them as the functions of ``airflow_s3events.filters``, which say what each one means.
-"""
+"""Tests of an event's type, bucket and key."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from importlib import import_module
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import count
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
-from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import ConfigurationError, RouteError
-
-#: Bytes of UTF-8. No object key is longer, so no longer text can match one
-#: (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html).
-MAX_TEXT_BYTES = 1024
-
-Test = Callable[[ObjectEvent], bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """One kind of test: how its value is checked, what it asks of an event, and how it reads aloud."""
-
-    #: Value to canonical, hashable value; raises ``ConfigurationError``.
-    check: Callable[[Any], Any]
-    #: Canonical value to the test.
-    test: Callable[[Any], Test]
-    says: str
-    denies: str
-    #: Relative time of one call: the order of evaluation.
-    cost: int
-    #: Canonical value to words.
-    show: Callable[[Any], str] = repr
-    #: Canonical value to JSON types.
-    plain: Callable[[Any], Any] = lambda value: value
-
-
-def _text(kind: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{kind}: {value!r} is not text")
-    try:
-        length = len(value.encode())
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(f"{kind}: {value!r} is not valid Unicode") from error
-    if length > MAX_TEXT_BYTES:
-        raise ConfigurationError(f"{kind}: {length} bytes are more than {MAX_TEXT_BYTES}")
-    return value
-
-
-def _some_text(kind: str, value: Any) -> str:
-    if not _text(kind, value):
-        raise ConfigurationError(f"{kind}: the text is empty; for every event use everything")
-    return str(value)
-
+from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.predicates.kinds import Kind, Test, any_text, some_text
+from airflow_s3events.predicates.regex_bounds import check_bounded
 
 # event_type
 
@@ -110,7 +62,7 @@ _EVENT_TYPE = re.compile(r"([A-Za-z0-9]+(?: [A-Za-z0-9]+)*)(?::(\*|[A-Za-z0-9]+)
 
 
 def _check_event_type(value: Any) -> str:
-    text = _some_text("event_type", value).removeprefix("s3:")
+    text = some_text("event_type", value).removeprefix("s3:")
     if text in _DETAIL_TYPES:
         raise ConfigurationError(
             f"event_type: {value!r} is EventBridge's name; use S3's, such as 'ObjectCreated:*', for both"
@@ -138,7 +90,7 @@ def _event_type_test(value: str) -> Test:
 
 
 def _check_bucket(value: Any) -> str:
-    if set("/:*") & set(_some_text("bucket", value)):
+    if set("/:*") & set(some_text("bucket", value)):
         raise ConfigurationError(f"bucket: {value!r} is not a bucket's name (no s3://, no ARN, no wildcard)")
     return str(value)
 
@@ -170,7 +122,7 @@ _FOLDERS = "(?:[^/]*/)*?"
 
 
 def _check_glob(value: Any) -> str:
-    segments = _some_text("glob", value).split("/")
+    segments = some_text("glob", value).split("/")
     # a/**/**/b says no more than a/**/b
     kept = [
         here for before, here in zip([None, *segments], segments, strict=False) if not here == before == "**"
@@ -250,8 +202,9 @@ def _fit_once(source: str, names: Iterator[str]) -> str:
 
 
 def _check_regex(value: Any) -> str:
-    pattern = _some_text("regex", value)
+    pattern = some_text("regex", value)
     _compile("regex", pattern, pattern)
+    check_bounded(pattern)
     return pattern
 
 
@@ -260,90 +213,20 @@ def _regex_test(value: str) -> Test:
     return lambda event: search(event.key) is not None
 
 
-# size
-
-
-def _check_size(value: Any) -> tuple[tuple[str, int], ...]:
-    if not isinstance(value, Mapping) or not set(value) <= {"min_bytes", "max_bytes"}:
-        raise ConfigurationError(f"size: {value!r} is not a mapping of min_bytes, max_bytes or both")
-    bounds = {name: bound for name, bound in value.items() if bound is not None}
-    for name, bound in bounds.items():
-        if type(bound) is not int or bound < 0:
-            raise ConfigurationError(f"size: {name}={bound!r} is not a whole number of bytes from 0")
-    least, most = bounds.get("min_bytes", 0), bounds.get("max_bytes")
-    if not bounds or (most is not None and least > most):
-        raise ConfigurationError(
-            f"size: {dict(value)!r} bounds nothing; give min_bytes, max_bytes or both, in order"
-        )
-    return (("min_bytes", least),) if most is None else (("max_bytes", most), ("min_bytes", least))
-
-
-def _size_test(value: tuple[tuple[str, int], ...]) -> Test:
-    bounds = dict(value)
-    least, most = bounds["min_bytes"], bounds.get("max_bytes")
-    if most is None:
-        return lambda event: event.size is not None and least <= event.size
-    return lambda event: event.size is not None and least <= event.size <= most
-
-
-def _show_size(value: tuple[tuple[str, int], ...]) -> str:
-    bounds = dict(value)
-    least, most = bounds["min_bytes"], bounds.get("max_bytes")
-    if most is None:
-        return f"at least {least} bytes"
-    return f"{least} to {most} bytes" if least else f"at most {most} bytes"
-
-
-# predicate
-
-
-def _check_predicate(value: Any) -> str:
-    if callable(value):
-        raise ConfigurationError(
-            "predicate: give the function's import path, 'package.module:function', not itself"
-        )
-    module, colon, function = _some_text("predicate", value).partition(":")
-    if not colon or not all(name.isidentifier() for name in (*module.split("."), *function.split("."))):
-        raise ConfigurationError(f"predicate: {value!r} is not an import path 'package.module:function'")
-    return str(value)
-
-
-def _predicate_test(value: str) -> Test:
-    def test(event: ObjectEvent) -> bool:
-        try:
-            answer = _load(value)(event)
-        except Exception as error:  # user code may raise anything; the event is kept, the reason goes with it
-            raise RouteError(f"predicate {value!r} raised {type(error).__name__}: {error}") from error
-        if not isinstance(answer, bool):
-            raise RouteError(f"predicate {value!r} returned {type(answer).__name__}, not bool")
-        return answer
-
-    return test
-
-
-@lru_cache(maxsize=256)
-def _load(path: str) -> Callable[[ObjectEvent], object]:
-    module, _, function = path.partition(":")
-    found: Any = attrgetter(function)(import_module(module))
-    if not callable(found):
-        raise TypeError(f"{path} is a {type(found).__name__}, not a function")
-    return found  # type: ignore[no-any-return]
-
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KEY_KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "bucket": Kind(
             check=_check_bucket, test=_bucket_test, cost=1, says="bucket is {}", denies="bucket is not {}"
         ),
         "suffix": Kind(
-            check=partial(_text, "suffix"),
+            check=partial(any_text, "suffix"),
             test=_suffix_test,
             cost=2,
             says="key ends with {}",
             denies="key does not end with {}",
         ),
         "prefix": Kind(
-            check=partial(_text, "prefix"),
+            check=partial(any_text, "prefix"),
             test=_prefix_test,
             cost=2,
             says="key begins with {}",
@@ -357,15 +240,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             denies="event type is not {}",
             show=str,
         ),
-        "size": Kind(
-            check=_check_size,
-            test=_size_test,
-            cost=3,
-            says="size is {}",
-            denies="size is not {}",
-            show=_show_size,
-            plain=dict,
-        ),
         "glob": Kind(
             check=_check_glob, test=_glob_test, cost=10, says="key is like {}", denies="key is not like {}"
         ),
@@ -375,15 +249,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             cost=10,
             says="key has a match of {}",
             denies="key has no match of {}",
-        ),
-        # As a whole after everything else: user code may take any time, and may fail.
-        "predicate": Kind(
-            check=_check_predicate,
-            test=_predicate_test,
-            cost=1_000_000,
-            says="{} says yes",
-            denies="{} says no",
-            show=str,
         ),
     }
 )
