@@ -38,7 +38,14 @@ def install(session: nox.Session, line: str) -> None:
 def tests(session: nox.Session, line: str) -> None:
     """Core, contract and adapter tests, or those that are named behind ``--``."""
     install(session, line)
-    session.run("pytest", "-q", *(session.posargs or ("tests/core", "tests/contract", "tests/adapters")))
+    session.run(
+        "pytest",
+        "-q",
+        *(
+            session.posargs
+            or ("tests/core", "tests/contract", "tests/adapters", "tests/repo/test_examples.py")
+        ),
+    )
 
 
 @nox.session

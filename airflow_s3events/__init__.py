@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AnomalyWatch": "airflow_s3events.anomaly",
     "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
     "ExpectedBy": "airflow_s3events.expectations",
     "FunctionDestination": "airflow_s3events.notification_setup.destinations",
@@ -35,11 +36,13 @@ _PUBLIC = {
     "TopicDestination": "airflow_s3events.notification_setup.destinations",
     "chunks_of": "airflow_s3events.packs",
     "events_of": "airflow_s3events.tasks.context",
+    "routes_from_toml": "airflow_s3events.routing_table",
     "s3_event_asset": "airflow_s3events.assets.s3_event",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
 }
 
 if TYPE_CHECKING:
+    from airflow_s3events.anomaly import AnomalyWatch
     from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.routing_table import routes_from_toml
     from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
     from airflow_s3events.sensors.expectations import S3ExpectedObjectsSensor
@@ -70,6 +74,7 @@ if TYPE_CHECKING:
     from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 __all__ = [
+    "AnomalyWatch",
     "EventBridgeDestination",
     "ExpectedBy",
     "FunctionDestination",
@@ -94,6 +99,7 @@ __all__ = [
     "TopicDestination",
     "chunks_of",
     "events_of",
+    "routes_from_toml",
     "s3_event_asset",
     "s3_event_dispatcher",
 ]

@@ -18,6 +18,9 @@ _SPARE_SECONDS = 2.5
 #: the two, every round would receive messages only to give most of them back.
 _REOPEN_SHARE = 0.9
 _FIRST_PARK_SECONDS = 30.0
+_MINUTE = 60.0
+#: As good as any number.
+_ANY = 1_000_000_000
 _LONGEST_PARK_SECONDS = 600.0
 #: Runs refused one after the other, none created between them, that make a fault of the DAG likelier than one
 #: of the events: each refusal can cost half a minute of Airflow's own retries.
@@ -32,6 +35,9 @@ class TargetState(Protocol):
 
     async def count_queued(self, dag_id: str) -> int:
         """How many of its runs wait in state queued."""
+
+    async def count_active(self, dag_id: str) -> int:
+        """How many of its runs are queued or running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +56,60 @@ class Closed:
     refused: bool = False
 
 
+@dataclass(slots=True)
+class Pace:
+    """So many starts in a minute, counted from the first of them; None: any number.
+
+    A token for each start would let one through every second, and cost a start of the dispatcher's task each.
+    """
+
+    most: int | None
+    _since: float = float("-inf")
+    _count: int = 0
+
+    def started(self, now: float) -> None:
+        """Note a start; ``now`` is monotonic seconds."""
+        if now - self._since >= _MINUTE:
+            self._since, self._count = now, 0
+        self._count += 1
+
+    def room(self, now: float) -> int:
+        """Return how many more may be started in this minute."""
+        if self.most is None:
+            return _ANY
+        return self.most if now - self._since >= _MINUTE else max(0, self.most - self._count)
+
+    def wait_seconds(self, now: float) -> float:
+        """Return how long it takes until one more may be started."""
+        return 0.0 if self.room(now) else self._since + _MINUTE - now
+
+
 class Gate:
     """One DAG's door: says ``None`` while it is open, else why it is closed.
 
     Args:
         dag_id: The DAG behind the gate.
-        max_queued: The gate closes while so many runs of the DAG wait in state queued.
+        max_queued: The gate closes while so many runs of the DAG wait in state queued,
+        max_active: or are queued or running,
+        max_per_minute: or were started here in the minute that began with the first of them.
         target: Answers for the DAG.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, dag_id: str, *, max_queued: int, target: TargetState, clock: Callable[[], float]
+        self,
+        dag_id: str,
+        *,
+        max_queued: int,
+        target: TargetState,
+        clock: Callable[[], float],
+        max_active: int | None = None,
+        max_per_minute: int | None = None,
     ) -> None:
         self.dag_id = dag_id
         self._max_queued = max_queued
+        self._max_active = max_active
+        self._pace = Pace(max_per_minute)
         self._target = target
         self._clock = clock
         self._closed: Closed | None = None
@@ -81,7 +126,8 @@ class Gate:
         """
         if self._closed is not None:
             return self._max_queued if self._closed.refused else 0
-        return self._max_queued if self._ask_at == float("-inf") else max(0, self._room)
+        most = self._max_queued if self._ask_at == float("-inf") else max(0, self._room)
+        return min(most, self._pace.room(self._clock()))
 
     async def check(self, *, spare_seconds: float = 0.0) -> Closed | None:
         """Return None while the DAG takes a run, else why not; the answer is good for ``spare_seconds`` more.
@@ -95,11 +141,21 @@ class Gate:
                 self._answer(await self._ask())
             except RouteError as error:
                 self.refuse(error)
-        return self._closed
+        return self._closed or self._paced()
+
+    def _paced(self) -> Closed | None:
+        seconds = self._pace.wait_seconds(self._clock())
+        if not seconds:
+            return None
+        reason = (
+            f"as many runs of DAG {self.dag_id!r} were started as a minute may have (max_runs_per_minute)"
+        )
+        return Closed(reason, seconds)
 
     def started(self) -> None:
         """Note a run that was created: one place less, and the DAG is in good health."""
         self._room -= 1
+        self._pace.started(self._clock())
         self._refusals = self._refused_runs = 0
 
     def refuse(self, error: RouteError) -> Closed:
@@ -130,6 +186,14 @@ class Gate:
         limit = self._max_queued * (1.0 if self._closed is None else _REOPEN_SHARE)
         if queued and queued >= limit:
             reason = f"{queued} runs of DAG {self.dag_id!r} wait (max_queued_runs={self._max_queued})"
+            return Closed(reason, retry_seconds=30.0)
+        return None if self._max_active is None else await self._ask_active(self._max_active)
+
+    async def _ask_active(self, most: int) -> Closed | None:
+        active = await self._target.count_active(self.dag_id)
+        self._room = min(self._room, most - active)
+        if active and active >= most * (1.0 if self._closed is None else _REOPEN_SHARE):
+            reason = f"{active} runs of DAG {self.dag_id!r} are active (max_active_runs={most})"
             return Closed(reason, retry_seconds=30.0)
         return None
 

@@ -65,13 +65,21 @@ def event_id(event: ObjectEvent) -> str:
     return _digest([event.bucket, event.key, _version(event), event.event_type, *_distinction(event)])
 
 
-def run_id(event: ObjectEvent, *, readable: bool = True, attempt: int = 0, identity: str = "") -> str:
+def run_id(
+    event: ObjectEvent,
+    *,
+    readable: bool = True,
+    attempt: int = 0,
+    identity: str = "",
+    label: str | None = None,
+) -> str:
     """Return the id of the DAG run that this event starts: ``s3_<readable part of the key>_<event id>``.
 
     At most 200 characters of ``[A-Za-z0-9_.-]`` without ``..``: Airflow's pattern allows more, but its log
     folder ``run_id=...`` has 255 bytes, and 3.3 refuses ``..``. It begins with none of Airflow's run types
     (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dag-run.html).
 
+    :param label: what the readable part is made of; None: the key.
     :param readable: False leaves the key out, which can be personal data.
     :param attempt: number of a wanted repeat, from 1; 0 is the first run.
     :param identity: the event id under which a ledger knows the event, if that is not its own.
@@ -79,7 +87,7 @@ def run_id(event: ObjectEvent, *, readable: bool = True, attempt: int = 0, ident
     """
     if not 0 <= attempt <= MAX_ATTEMPT:
         raise BodyError(f"attempt should be from 0 to {MAX_ATTEMPT:,}")
-    part = _readable(event.key) if readable else ""
+    part = _readable(event.key if label is None else label) if readable else ""
     name = f"s3_{part}_" if part else "s3_"
     name += identity or event_id(event)
     return f"{name}_a{attempt}" if attempt else name

@@ -16,14 +16,19 @@ from airflow_s3events.exceptions import BodyError, ConfigurationError
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.ledger import Decision, Ledger
 from airflow_s3events.ledger.ledger import Verdict
+from airflow_s3events.ledger.turns import Ask, Busy
 from airflow_s3events.messages import Message
 from airflow_s3events.ordering import ByField, Placing, by_sequencer
 from airflow_s3events.routing import Matcher, Route
-from airflow_s3events.settlement import RunState
+from airflow_s3events.settlement import Disposition, RunState
 from airflow_s3events.starting import Outcome, Runs, Starter, name_of
+from airflow_s3events.turns import TURN_SECONDS, RunStates, Turns
 
 #: What the setting ``ordering`` may be.
-Ordering: TypeAlias = Literal["none", "newest"] | ByField
+Ordering: TypeAlias = Literal["none", "newest", "per_key"] | ByField
+#: What an event comes to that will have no run: it gives its turn up.
+_NO_RUN = frozenset({"ignored", "unmatched", "stale", "gave_up"})
+_HAS_RUN = frozenset({"duplicate", "joined"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +38,22 @@ class Order:
     Attributes:
         place: An event's place in it; None: there is no order.
         same_place_is_same: Two events at one place are copies of one.
+        turn: An event's place among those of its key that wait for their turn; None: there are no turns.
     """
 
     place: Placing | None = None
     same_place_is_same: bool = False
+    turn: Placing | None = None
 
     @staticmethod
     def of(ordering: Any, *, ledger: str | None) -> Order:
-        """Return the order that a setting asks for: ``"none"``, ``"newest"``, or a ``ByField``.
+        """Return the order that a setting asks for: one of ``Ordering``.
 
         Raises:
             ConfigurationError: There is no such order, or no ledger to keep it with.
         """
         order = Order._of(ordering)
-        if order.place is not None and ledger is None:
+        if order != Order() and ledger is None:
             raise ConfigurationError(f"ordering={ordering!r} needs a ledger: set ledger, too")
         return order
 
@@ -54,8 +61,10 @@ class Order:
     def _of(ordering: Any) -> Order:
         if isinstance(ordering, ByField):
             return Order(ordering, same_place_is_same=True)
-        if ordering not in ("none", "newest"):
-            raise ConfigurationError(f"ordering={ordering!r}: give 'none', 'newest' or a ByField")
+        if ordering not in ("none", "newest", "per_key"):
+            raise ConfigurationError(f"ordering={ordering!r}: give 'none', 'newest', 'per_key' or a ByField")
+        if ordering == "per_key":
+            return Order(turn=by_sequencer)
         return Order(by_sequencer if ordering == "newest" else None)
 
 
@@ -70,8 +79,11 @@ class Journal:
     def __init__(self, ledger: Ledger | None = None, order: Order | None = None) -> None:
         self._ledger = ledger
         self._order = order or Order()
+        self._turns = None if ledger is None or self._order.turn is None else Turns(ledger)
         self._verdicts: dict[str, Verdict] = {}
+        self._asks: dict[tuple[str, int], dict[str, tuple[Ask, Busy | None]]] = {}
         self._told: list[tuple[Decision, tuple[str, str] | None]] = []
+        self._ends: list[tuple[Ask, Decision, tuple[str, str] | None]] = []
 
     async def judge(self, batch: Sequence[Message], routes: Matcher) -> None:
         """Ask about all events of a batch at once.
@@ -79,19 +91,59 @@ class Journal:
         Raises:
             OutageError: The ledger is away.
         """
-        self._told.clear()
-        self._verdicts.clear()
+        for known in (self._told, self._ends, self._verdicts, self._asks):
+            known.clear()
         if self._ledger is None:
             return
-        events: list[ObjectEvent] = []
+        came: list[tuple[ObjectEvent, int]] = []
         for message in batch:
             with suppress(BodyError):  # the dispatcher meets it again, and settles the message
-                events += parse_body(message.body, message_id=message.delivery_id).events
+                parsed = parse_body(message.body, message_id=message.delivery_id)
+                came += [(event, message.attempt) for event in parsed.events]
+        events = [event for event, _ in came]
         asked = [(event, [route.dag_id for route in routes.match(event).routes]) for event in events]
         verdicts = await self._ledger.judge(
             asked, place=self._order.place, same_place_is_same=self._order.same_place_is_same
         )
         self._verdicts = dict(zip(map(event_id, events), verdicts, strict=True))
+        if self._turns is not None:
+            await self._ask(self._turns, came, routes)
+
+    async def busy(self, event: ObjectEvent, route: Route, message: Message, runs: RunStates) -> Busy | None:
+        """Return who must end, or come, before this event may have its run; None: nobody.
+
+        Raises:
+            OutageError: The ledger or Airflow is away.
+        """
+        asked = self._asks.get((event_id(event), message.attempt), {}).get(route.dag_id)
+        if self._turns is None or asked is None:
+            return None
+        return await self._turns.wait(*asked, runs)
+
+    async def _ask(self, turns: Turns, came: Sequence[tuple[ObjectEvent, int]], routes: Matcher) -> None:
+        """Ask for the turns of all events that have no run yet, or are wanted again."""
+        asks = [
+            self._ask_of(event, attempt, route)
+            for event, attempt in came
+            for route in routes.match(event).routes
+            if attempt or route.dag_id not in self._verdicts[event_id(event)].runs
+        ]
+        for ask, busy in zip(asks, await turns.ask(asks), strict=True):
+            known = self._asks.setdefault((event_id(ask.event), ask.attempt), {})
+            known[ask.dag_id] = (ask, busy)
+
+    def _ask_of(self, event: ObjectEvent, attempt: int, route: Route) -> Ask:
+        identity = self._verdicts[event_id(event)].identity
+        name = name_of(route, event, attempt) if attempt else _run_id(route, event, identity)
+        place = self._order.turn and self._order.turn(event)
+        return Ask(
+            event=event,
+            dag_id=route.dag_id,
+            who=event_id(event),
+            attempt=attempt,
+            run_id=name,
+            place=place,
+        )
 
     def verdict(self, event: ObjectEvent) -> Verdict | None:
         """Return what the ledger says of an event of the batch."""
@@ -105,6 +157,9 @@ class Journal:
         if verdict is not None:
             decision = _decision(event, message, outcome, route, verdict)
             self._told.append((decision, outcome.created))
+            for ask, _ in self._asks.get((event_id(event), message.attempt), {}).values():
+                if route is None or route.dag_id == ask.dag_id:
+                    self._ends.append((ask, decision, outcome.created))
         return outcome
 
     async def record(self, missing: set[tuple[str, str]]) -> None:
@@ -123,11 +178,23 @@ class Journal:
                     for decision, created in self._told
                 ]
             )
+        if self._turns is not None:
+            await self._end(self._turns, missing)
+
+    async def _end(self, turns: Turns, missing: set[tuple[str, str]]) -> None:
+        """Note which turns have their run, and give up those that will have none."""
+        made = [
+            (ask, created[1] if created else decision.run_id or ask.run_id)
+            for ask, decision, created in self._ends
+            if (created and created not in missing) or decision.what in _HAS_RUN
+        ]
+        await turns.started(made)
+        await turns.leave([ask for ask, decision, _ in self._ends if decision.what in _NO_RUN])
 
 
 @dataclass(frozen=True, slots=True)
 class KnownStarter:
-    """Leaves alone what the ledger knows; all else is the other starter's.
+    """Leaves alone what the ledger knows, and whose turn it is not; all else is the other starter's.
 
     What carries an attempt is wanted again, whatever is known of it. An event whose run Airflow still has is
     the other starter's, too: the run may have failed, or be waited for.
@@ -139,6 +206,10 @@ class KnownStarter:
 
     async def ensure_run(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
         """See ``Starter``."""
+        busy = await self.journal.busy(event, route, message, self.runs)
+        if busy is not None:
+            reason = f"run {busy.run_id} of the same key works" if busy.run_id else "an earlier event waits"
+            return Outcome("put_off", Disposition.RELEASE, reason, TURN_SECONDS)
         verdict = None if message.attempt else self.journal.verdict(event)
         if verdict is None:
             return await self.starter.ensure_run(route, event, message)
@@ -190,4 +261,5 @@ def _decision(
 
 
 def _run_id(route: Route, event: ObjectEvent, identity: str) -> str:
-    return run_id(event, readable=route.run_id == "readable", identity=identity)
+    label = route.label_of(event)
+    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)

@@ -22,9 +22,11 @@ from airflow_s3events.gates import Closed, Gate, TargetState
 from airflow_s3events.identity import run_id
 from airflow_s3events.ledger import Decision, Ledger, Write
 from airflow_s3events.ledger.entries import RECONCILE
+from airflow_s3events.ledger.turns import Ask, Busy
 from airflow_s3events.listings import ListedPage, Listing
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
+from airflow_s3events.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +95,20 @@ def moment_of(value: datetime | str | None) -> datetime | None:
         raise ConfigurationError(f"modified_after={value!r}: give ISO-8601 text with a time zone") from error
 
 
+def unasking(routes: Routes) -> Routes:
+    """Return the routes, which must do without asking S3.
+
+    Raises:
+        ConfigurationError: One of them asks.
+    """
+    if routes.asks:
+        raise ConfigurationError(
+            "routes: a filter or enrich= asks S3 about the object, and a reconciliation does not;"
+            " give it routes that do without"
+        )
+    return routes
+
+
 @dataclass(slots=True)
 class Report:
     """What a reconciliation found and did.
@@ -147,6 +163,8 @@ class Reconciler:
         settings: Which objects, and what is done.
         now: Seconds since the epoch.
         name: By which the ledger keeps how far this reconciliation has come.
+        takes_turns: As a dispatcher with ``ordering="per_key"``: start nothing while a run of the same key
+            works or an event of it waits.
         on_page: Told the report after each page.
     """
 
@@ -161,6 +179,7 @@ class Reconciler:
         settings: ReconcileSettings,
         now: Callable[[], float],
         name: str,
+        takes_turns: bool = False,
         on_page: Callable[[Report], None] = lambda _: None,
     ) -> None:
         self._listing = listing
@@ -171,6 +190,7 @@ class Reconciler:
         self._settings = settings
         self._now = now
         self._name = name
+        self._turns = Turns(ledger) if takes_turns else None
         self._on_page = on_page
         self._round = 1
         self.report = Report()
@@ -283,12 +303,29 @@ class Reconciler:
                     closed = await self._gates[route.dag_id].check()
                     if closed is not None and not closed.refused:
                         return closed
+                    ask = _ask(event, route, verdict.identity)
+                    busy = await self._busy(ask)
+                    if busy is not None:
+                        return Closed(f"event {busy.id} of s3://{event.bucket}/{event.key} comes first", 60.0)
                     decision = await self._start_one(event, route, verdict.identity, closed)
                     counts[_COUNTED[decision.what]] += 1
                     decisions.append(decision)
+                    await self._end_turn(ask, decision)
         finally:
             await self._ledger.record(decisions)
         return None
+
+    async def _busy(self, ask: Ask) -> Busy | None:
+        if self._turns is None:
+            return None
+        (busy,) = await self._turns.ask([ask])
+        return await self._turns.wait(ask, busy, self._runs)
+
+    async def _end_turn(self, ask: Ask, decision: Decision) -> None:
+        if self._turns is not None and decision.run_id is not None:
+            await self._turns.started([(ask, decision.run_id)])
+        elif self._turns is not None:
+            await self._turns.leave([ask])
 
     def _is_full(self, counts: Counter[str]) -> bool:
         limit = self._settings.limit
@@ -297,7 +334,7 @@ class Reconciler:
     async def _start_one(
         self, event: ObjectEvent, route: Route, identity: str, closed: Closed | None
     ) -> Decision:
-        name = run_id(event, readable=route.run_id == "readable", identity=identity)
+        name = _run_id(event, route, identity)
         decision = Decision(
             event=event, what="started", dag_id=route.dag_id, run_id=name, same_as=identity, origin=RECONCILE
         )
@@ -318,6 +355,25 @@ class Reconciler:
         if is_new:
             gate.started()
         return decision if is_new else replace(decision, what="duplicate")
+
+
+def _run_id(event: ObjectEvent, route: Route, identity: str) -> str:
+    label = route.label_of(event)
+    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)
+
+
+def _ask(event: ObjectEvent, route: Route, identity: str) -> Ask:
+    """A listing has no sequencer: it comes after all that wait, unless it is the first of them itself."""
+    name = _run_id(event, route, identity)
+    return Ask(
+        event=event,
+        dag_id=route.dag_id,
+        who=identity,
+        attempt=0,
+        run_id=name,
+        place=None,
+        is_listed=True,
+    )
 
 
 _COUNTED = {"started": "started", "duplicate": "found", "put_off": "refused", "not_stored": "refused"}

@@ -55,6 +55,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add("--when", metavar="JSON", help="only objects that this filter matches, as serialize() gives it")
     add("--modified-after", metavar="TIME", help="only objects written after that moment, ISO-8601")
     add("--min-age-seconds", type=float, default=900.0, help="only objects written so long ago; default 900")
+    add("--ordering", choices=("none", "newest", "per_key"), default="none", help="as the dispatcher's")
     add("--limit", type=int, help="start no more runs than so many")
     add("--dry-run", action="store_true", help="only compare")
     add("--no-wait", action="store_true", help="while a DAG is paused or full, end with status 4")
@@ -139,6 +140,7 @@ def _work(args: argparse.Namespace) -> Reconciliation:
         allow_url=True,
         ledger_settings=LedgerSettings(**{name: value for name, value in given.items() if value is not None}),
         settings=_settings(args),
+        takes_turns=args.ordering == "per_key",
         name=_name(args),
         aws={**aws, "verify": None, "botocore_config": None},
     )
@@ -148,8 +150,9 @@ def _settings(args: argparse.Namespace) -> ReconcileSettings:
     from airflow_s3events.filters import EventFilter, everything
     from airflow_s3events.reconcile import ReconcileSettings, moment_of
 
+    when = everything if args.when is None else EventFilter.deserialize(_json("--when", args.when))
     return ReconcileSettings(
-        when=everything if args.when is None else EventFilter.deserialize(_json("--when", args.when)),
+        when=when.without_asking("a reconciliation"),
         modified_after=moment_of(args.modified_after),
         min_age_seconds=args.min_age_seconds,
         limit=args.limit,
@@ -158,6 +161,7 @@ def _settings(args: argparse.Namespace) -> ReconcileSettings:
 
 
 def _routes(args: argparse.Namespace) -> Routes:
+    from airflow_s3events.reconcile import unasking
     from airflow_s3events.routing import Routes
 
     if bool(args.dag) == bool(args.routes):
@@ -169,7 +173,7 @@ def _routes(args: argparse.Namespace) -> Routes:
             text = opened.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--routes: {args.routes}: {error}") from error
-    return Routes.of(_json("--routes", text))
+    return unasking(Routes.of(_json("--routes", text)))
 
 
 def _json(option: str, text: str) -> Any:

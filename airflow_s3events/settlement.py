@@ -130,6 +130,24 @@ def check_redrive(attributes: QueueAttributes, *, dispatchers: int = 1) -> None:
         )
 
 
+#: Receives of a message that waits for its turn: each look takes two, with delays that grow to hours.
+_LEAST_RECEIVES_OF_TURNS = 10
+
+
+def check_turns(attributes: QueueAttributes, *, dispatchers: int = 1) -> None:
+    """Refuse a redrive policy that would dead-letter what only waits for its turn (``ordering="per_key"``).
+
+    Raises:
+        ConfigurationError: ``maxReceiveCount`` is less than 10, or than nine more than ``dispatchers``.
+    """
+    limit, least = attributes.max_receive_count, _LEAST_RECEIVES_OF_TURNS + dispatchers - 1
+    if limit is not None and limit < least:
+        raise ConfigurationError(
+            f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: ordering='per_key' has"
+            f" messages wait in the queue for their turn; set it to 20 or more, and to no less than {least}"
+        )
+
+
 #: One try of a run costs its message so many receives: the trigger finds it, the task starts the run, and the
 #: trigger takes it over when the task defers.
 _RECEIVES_OF_A_TRY = 3

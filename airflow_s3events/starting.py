@@ -167,7 +167,7 @@ class SucceededStarter:
 
 def name_of(route: Route, event: ObjectEvent, attempt: int) -> str:
     """Return the run id of an event's ``attempt`` (0: its first run) on a route."""
-    return run_id(event, readable=route.run_id == "readable", attempt=attempt)
+    return run_id(event, readable=route.run_id == "readable", attempt=attempt, label=route.label_of(event))
 
 
 def _held(what: str, route: Route, name: str, *, created: bool = False) -> Outcome:

@@ -1,6 +1,6 @@
-"""Tags and content type decide, for which S3 is asked: only about objects that cheaper tests left open.
+"""Tags and content type decide; S3 is asked only about objects that every cheaper test has left open.
 
-The dispatcher needs more rights for that: ``s3events iam --for dispatch ... --enrich head --enrich tags``.
+The dispatcher's role needs more for that: ``s3events iam --for dispatch ... --enrich head --enrich tags``.
 """
 
 from airflow.sdk import dag, get_current_context, task

@@ -42,7 +42,7 @@ def with_pages_below(link: dict[str, str]) -> list[Any]:
     if target == "benchmarks/index.md":
         return [target, *sorted(f"benchmarks/{path.name}" for path in figures())]
     if target == "examples.md":
-        return [{"Examples": [target, *(f"examples/{path.stem}.md" for path in examples())]}]
+        return [target, *(f"examples/{path.stem}.md" for path in examples())]
     return [link]
 
 

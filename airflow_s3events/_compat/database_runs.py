@@ -71,6 +71,11 @@ class DatabaseRuns:
         """Return how many runs of the DAG wait in state queued."""
         return await self._ask(dag_id, lambda: _count(_runs("run_id", dag_id, state=["queued"])))
 
+    async def count_active(self, dag_id: str) -> int:
+        """Return how many runs of the DAG are queued or running."""
+        states = ["queued", "running"]
+        return await self._ask(dag_id, lambda: _count(_runs("run_id", dag_id, state=states)))
+
     async def is_paused(self, dag_id: str) -> bool:
         """Return whether the DAG is paused.
 

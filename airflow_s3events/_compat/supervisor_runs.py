@@ -97,6 +97,10 @@ class SupervisorRuns:
         """Return how many runs of the DAG wait in state queued."""
         return await self._count(dag_id, states=["queued"])
 
+    async def count_active(self, dag_id: str) -> int:
+        """Return how many runs of the DAG are queued or running."""
+        return await self._count(dag_id, states=["queued", "running"])
+
     async def is_paused(self, dag_id: str) -> bool:
         """Return whether the DAG is paused.
 

@@ -65,7 +65,14 @@ class ApiRuns:
 
     async def count_queued(self, dag_id: str) -> int:
         """Return how many runs of the DAG wait in state queued."""
-        query = {"state": "queued", "limit": 1}
+        return await self._count(dag_id, "queued")
+
+    async def count_active(self, dag_id: str) -> int:
+        """Return how many runs of the DAG are queued or running."""
+        return await self._count(dag_id, "queued") + await self._count(dag_id, "running")
+
+    async def _count(self, dag_id: str, state: str) -> int:
+        query = {"state": state, "limit": 1}
         answer = await self._call("GET", f"{_path(dag_id)}/dagRuns", query=query)
         if not answer.is_there:
             raise _no_such_dag(dag_id)

@@ -28,6 +28,7 @@ class Reconciliation:
         allow_url: The address may be a database's URL.
         ledger_settings: As the dispatcher's.
         settings: Which objects, and what is done.
+        takes_turns: As a dispatcher with ``ordering="per_key"``.
         name: By which the ledger keeps how far it has come.
         aws: ``aws_conn_id``, ``region_name``, ``verify`` and ``botocore_config``.
     """
@@ -40,6 +41,7 @@ class Reconciliation:
     allow_url: bool = False
     ledger_settings: LedgerSettings
     settings: ReconcileSettings
+    takes_turns: bool = False
     name: str
     aws: Mapping[str, Any]
 
@@ -63,6 +65,7 @@ class Reconciliation:
                 settings=self.settings,
                 now=time.time,
                 name=self.name,
+                takes_turns=self.takes_turns,
                 on_page=on_page,
             )
             closed = await reconciler.run()

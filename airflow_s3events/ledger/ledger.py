@@ -88,8 +88,16 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
-    """One step of one document; ``step`` is pure, since a refused write takes it again."""
+class Change:
+    """One step of one document.
+
+    Attributes:
+        name: Of the document.
+        step: From its body, None where there is none, to the next and an answer. Pure, since a refused write
+            takes it again.
+        subject: What the document is about.
+        days: It may be purged so long after; None: never.
+    """
 
     name: str
     step: Callable[[Body | None], tuple[Body | None, Any]]
@@ -115,7 +123,7 @@ class Ledger:
     ) -> None:
         self.store = store
         self.settings = settings or LedgerSettings()
-        self._now = now
+        self.now = now
 
     async def judge(
         self,
@@ -152,18 +160,18 @@ class Ledger:
 
     async def record(self, decisions: Sequence[Decision]) -> None:
         """Note what was decided, in bulk."""
-        now = self._now()
+        now = self.now()
         changes = []
         for decision in decisions:
             event = decision.event
             subject = object_id(event.bucket, event.key)
             days = self.settings.retention_days
             changes.append(
-                _Change(entry_name(event, decision.dag_id), _recording(decision, now), subject, days)
+                Change(entry_name(event, decision.dag_id), _recording(decision, now), subject, days)
             )
             if (name := write_name(event)) is not None:
-                changes.append(_Change(name, _settling(decision), "", self.settings.write_retention_days))
-        await self._change(changes)
+                changes.append(Change(name, _settling(decision), "", self.settings.write_retention_days))
+        await self.change(changes)
 
     async def writes(self, listed: Sequence[ObjectEvent]) -> list[Write | None]:
         """Return what is known of the write that each listed object is; None where it is missing."""
@@ -191,11 +199,11 @@ class Ledger:
     async def note_progress(self, name: str, body: Body) -> None:
         """Note how far a reconciliation has come."""
         days = self.settings.retention_days
-        await self._change([_Change(f"progress/{name}", lambda _: (body, None), days=days)])
+        await self.change([Change(f"progress/{name}", lambda _: (body, None), days=days)])
 
     async def purge(self) -> int:
         """Remove in bulk what has expired; return how many documents."""
-        return await self.store.purge(self._now())
+        return await self.store.purge(self.now())
 
     async def _claim(self, events: Sequence[ObjectEvent], origin: str) -> list[str]:
         tolerance = self.settings.tolerance_seconds
@@ -203,9 +211,9 @@ class Ledger:
         for seat, event in enumerate(events):
             if (name := write_name(event)) is not None:
                 step = _claiming(event, origin, tolerance)
-                changes.append(_Change(name, step, "", self.settings.write_retention_days))
+                changes.append(Change(name, step, "", self.settings.write_retention_days))
                 seats.append(seat)
-        answers = dict(zip(seats, await self._change(changes), strict=True))
+        answers = dict(zip(seats, await self.change(changes), strict=True))
         return [answers.get(seat) or event_id(event) for seat, event in enumerate(events)]
 
     async def _advance(
@@ -218,12 +226,12 @@ class Ledger:
         places = [(seat, place(event)) for seat, event in enumerate(events)]
         placed = [(seat, where) for seat, where in places if where is not None]
         changes = [
-            _Change(
+            Change(
                 mark_name(where), _advancing(where, event_id(events[seat])), days=self.settings.retention_days
             )
             for seat, where in placed
         ]
-        await self._change(changes)
+        await self.change(changes)
         # What an event was told while its batch went through may be older than what came behind it.
         marks = await self.store.read(list(dict.fromkeys(change.name for change in changes)))
         for seat, where in placed:
@@ -234,7 +242,7 @@ class Ledger:
                 newer[seat] = mark["event_id"]
         return newer
 
-    async def _change(self, changes: Sequence[_Change]) -> list[Any]:
+    async def change(self, changes: Sequence[Change]) -> list[Any]:
         """Carry out every step on the document as it is then; return what each step answered."""
         answers: list[Any] = [None] * len(changes)
         by_name: defaultdict[str, list[int]] = defaultdict(list)
@@ -248,7 +256,7 @@ class Ledger:
         return answers
 
     async def _change_some(
-        self, left: dict[str, list[int]], changes: Sequence[_Change], answers: list[Any]
+        self, left: dict[str, list[int]], changes: Sequence[Change], answers: list[Any]
     ) -> None:
         for attempt in range(_TRIES):
             stored = await self.store.read(list(left))
@@ -267,8 +275,8 @@ class Ledger:
             await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2.0 ** min(attempt, 6) * random.random())  # noqa: S311
         raise OutageError(f"the ledger: {len(left)} documents are written by others all the time")
 
-    def _next(self, before: Document | None, change: _Change, body: Body) -> Document:
-        expires = None if change.days is None else int(self._now() + change.days * _DAY_SECONDS)
+    def _next(self, before: Document | None, change: Change, body: Body) -> Document:
+        expires = None if change.days is None else int(self.now() + change.days * _DAY_SECONDS)
         return Document(
             change.name, 1 if before is None else before.version + 1, body, change.subject, expires
         )

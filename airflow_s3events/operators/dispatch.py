@@ -16,6 +16,7 @@ from airflow_s3events.triggers.s3_event import S3EventTrigger
 from airflow_s3events.triggers.s3_event_hold import S3EventHoldTrigger
 
 if TYPE_CHECKING:
+    from airflow_s3events.anomaly import AnomalyWatch
     from airflow_s3events.gates import Closed
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.journal import Ordering
@@ -36,7 +37,8 @@ class S3EventDispatchOperator(BaseOperator):
 
     What it needs of AWS: ``sqs:ReceiveMessage``, ``DeleteMessage``, ``ChangeMessageVisibility``,
     ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, ``sqs:SendMessage``, ``GetQueueAttributes`` and
-    ``GetQueueUrl`` on the dead letter queue.
+    ``GetQueueUrl`` on the dead letter queue. Where routes ask S3 about objects: ``s3:GetObject`` and
+    ``GetObjectVersion`` and ``ListBucket``, or ``s3:GetObjectTagging`` and ``GetObjectVersionTagging``.
 
     Args:
         sqs_queue: URL, ARN or name of the queue. Templated.
@@ -51,6 +53,8 @@ class S3EventDispatchOperator(BaseOperator):
             Default 300.
         max_in_flight: Messages received and not settled, at most. Default 100.
         ignore_before: Start nothing for events older than this; they are counted and acknowledged.
+        max_age_seconds: The same of events that are older than so long when they are looked at, also for
+            another time: an event that waited for a paused DAG, or whose run has failed.
         give_up_seconds: An event that its DAG refuses goes to the dead letter queue after so long (and five
             receives). Default 6 hours.
         parallel: Dispatchers side by side on the queue, this one included; ``s3_event_dispatcher`` sets it.
@@ -64,7 +68,11 @@ class S3EventDispatchOperator(BaseOperator):
         ledger: Keeps what happened to each event, and knows it for longer than Airflow keeps its run:
             ``sql:<Airflow connection>`` (PostgreSQL, MySQL, SQLite) or ``dynamodb:<table>``. Templated.
         ordering: ``"newest"``, with a ledger: an event older than one of its key that has come starts
-            nothing. A ``ByField``: the same, by a field of yours. Default ``"none"``.
+            nothing. A ``ByField``: the same, by a field of yours. ``"per_key"``, with a ledger: at most one
+            run for a key works at a time, the next starts when it has ended, in S3's order; the others wait
+            in the queue, whose ``maxReceiveCount`` must be 10 or more. Default ``"none"``.
+        anomaly: With a ledger, an ``AnomalyWatch``: a DAG gets a run for each spike of deletions, overwrites
+            or uploads, and for each principal that was never seen before.
         ledger_settings: How long the ledger remembers.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
@@ -83,6 +91,7 @@ class S3EventDispatchOperator(BaseOperator):
         visibility_seconds: int = 300,
         max_in_flight: int = 100,
         ignore_before: datetime | None = None,
+        max_age_seconds: float | None = None,
         give_up_seconds: float = 6 * 3600.0,
         acknowledge: Literal["run_stored", "run_succeeded"] = "run_stored",
         on_redelivery: Literal["clear", "new_run"] = "clear",
@@ -93,6 +102,7 @@ class S3EventDispatchOperator(BaseOperator):
         ledger: str | None = None,
         ordering: Ordering = "none",
         ledger_settings: LedgerSettings | None = None,
+        anomaly: AnomalyWatch | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -108,6 +118,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.visibility_seconds = visibility_seconds
         self.max_in_flight = max_in_flight
         self.ignore_before = ignore_before
+        self.max_age_seconds = max_age_seconds
         self.give_up_seconds = give_up_seconds
         self.acknowledge = acknowledge
         self.on_redelivery = on_redelivery
@@ -116,6 +127,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.expected_hold_seconds = expected_hold_seconds
         self.parallel = parallel
         self.ledger, self.ordering, self.ledger_settings = ledger, ordering, ledger_settings
+        self.anomaly = anomaly
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify

@@ -17,12 +17,13 @@ from airflow_s3events._compat import (
     default_deferrable,
     earliest_resume_seconds,
 )
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import OutageError
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
     from airflow_s3events.filters import EventFilter
     from airflow_s3events.gates import Closed
+    from airflow_s3events.journal import Ordering
     from airflow_s3events.ledger import LedgerSettings
     from airflow_s3events.reconcile import ReconcileSettings
     from airflow_s3events.routing import Route, Routes
@@ -58,6 +59,8 @@ class S3ReconcileOperator(BaseOperator):
             Default 900.
         limit: Start no more runs than so many.
         dry_run: Only compare.
+        ordering: ``"per_key"`` where the dispatcher has it: while a run of the same key works, or an event of
+            it waits, that is waited for. Default ``"none"``.
         ledger_settings: As the dispatcher's.
         deferrable: While a DAG is paused or full, wait in the triggerer; ``[operators] default_deferrable``
             when None.
@@ -93,6 +96,7 @@ class S3ReconcileOperator(BaseOperator):
         min_age_seconds: float = 900.0,
         limit: int | None = None,
         dry_run: bool = False,
+        ordering: Ordering = "none",
         ledger_settings: LedgerSettings | None = None,
         deferrable: bool | None = None,
         aws_conn_id: str | None = "aws_default",
@@ -112,6 +116,7 @@ class S3ReconcileOperator(BaseOperator):
         self.min_age_seconds = min_age_seconds
         self.limit = limit
         self.is_dry = dry_run
+        self.ordering = ordering
         self.ledger_settings = ledger_settings
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.aws_conn_id = aws_conn_id
@@ -140,16 +145,14 @@ class S3ReconcileOperator(BaseOperator):
 
     def _settings(self) -> ReconcileSettings:
         from airflow_s3events.filters import EventFilter, everything
+        from airflow_s3events.journal import Order
         from airflow_s3events.ledger.address import LedgerAddress
-        from airflow_s3events.reconcile import ReconcileSettings, moment_of
+        from airflow_s3events.reconcile import ReconcileSettings, moment_of, unasking
         from airflow_s3events.routing import Routes
 
         LedgerAddress.of(self.ledger)
-        if Routes.of(self.routes).asks:
-            raise ConfigurationError(
-                "routes: a filter or enrich= asks S3 about the object, and a reconciliation does not;"
-                " give it routes that do without"
-            )
+        Order.of(self.ordering, ledger=self.ledger)
+        unasking(Routes.of(self.routes))
         when = everything if self.when is None else EventFilter.deserialize(self.when)
         return ReconcileSettings(
             when=when.without_asking("a reconciliation"),
@@ -184,6 +187,7 @@ class S3ReconcileOperator(BaseOperator):
             ledger=self.ledger,
             ledger_settings=self.ledger_settings or LedgerSettings(),
             settings=settings,
+            takes_turns=self.ordering == "per_key",
             name=name,
             aws={name: getattr(self, name) for name in names},
         )

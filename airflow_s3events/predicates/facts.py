@@ -17,8 +17,9 @@ from airflow_s3events.exceptions import ConfigurationError, FactsNeededError
 from airflow_s3events.facts import STATES, ObjectFacts
 from airflow_s3events.predicates.kinds import Kind, Test, any_text, some_text
 
-#: As a whole after everything else: a call takes longer than any test, and costs money.
-_COST = 1_000_000_000
+#: As a whole after everything else: a call takes longer than any test, and costs money. Tags come first: a
+#: head after them tells whether they are those of the event's object.
+_COSTS = {"tags": 1_000_000_000, "head": 1_000_000_001}
 
 _Pair = tuple[tuple[str, str], ...]
 
@@ -66,7 +67,7 @@ def _pair_kind(kind: str, part: str, member: str, name: str) -> Kind:
     return Kind(
         check=partial(_check_pair, kind, name),
         test=partial(_pair_test, part, member, name),
-        cost=_COST,
+        cost=_COSTS[part],
         asks=part,
         says=f"the object has {kind} {{}}",
         denies=f"the object has no {kind} {{}}",
@@ -130,7 +131,7 @@ def _head_kind(check: Callable[[Any], str], test: Callable[[str], Test], what: s
     return Kind(
         check=check,
         test=test,
-        cost=_COST,
+        cost=_COSTS["head"],
         asks="head",
         says=f"{what} is {{}}",
         denies=f"{what} is not {{}}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -81,8 +82,15 @@ class InMemoryRuns:
 
     async def count_queued(self, dag_id: str) -> int:
         """See ``gates.TargetState``."""
+        return self._count(dag_id, {RunState.QUEUED})
+
+    async def count_active(self, dag_id: str) -> int:
+        """See ``gates.TargetState``."""
+        return self._count(dag_id, {RunState.QUEUED, RunState.RUNNING})
+
+    def _count(self, dag_id: str, states: AbstractSet[RunState]) -> int:
         runs = [run for run in self.started.values() if run.dag_id == dag_id]
-        return sum(run.state is RunState.QUEUED for run in runs)
+        return sum(run.state in states for run in runs)
 
     def _check(self, dag_id: str) -> None:
         if dag_id in self.missing:

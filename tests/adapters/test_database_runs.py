@@ -72,6 +72,7 @@ async def test_runs_are_counted_by_their_ids_and_by_state(database: MetadataData
     await DatabaseRuns().create(*RUN, CONF)
     assert await DatabaseRuns().count_stored("process", [RUN[1], "other"]) == 1
     assert await DatabaseRuns().count_queued("process") == 1
+    assert await DatabaseRuns().count_active("process") == 1
     assert await DatabaseRuns().count_queued("archive") == 0
 
 

@@ -91,6 +91,7 @@ async def test_runs_are_counted_by_their_ids(channel: Channel) -> None:
     channel.runs[RUN] = CONF
     assert await runs().count_stored("process", [RUN[1], "other"]) == 1
     assert await runs().count_queued("process") == 1
+    assert await runs().count_active("process") == 1
 
 
 @SINCE_3_2

@@ -59,8 +59,8 @@ def _pack(stage: Stage, name: str, count: int) -> dict[str, Any]:
     fill(stage.aws, stage.cluster.variables[f"BENCHMARK_{name.upper()}"], name, count)
     stage.wait(f"{name} stored", lambda: _stored(stage, name)[0] >= count, 300)
     seconds = _stored(stage, name)[1] - start
-    found = stage.cluster.api.call("GET", "/assets", name_pattern=f"gate-{name}")["assets"]
-    stage.cluster.api.call("POST", "/assets/events", {"asset_id": found[0]["id"], "extra": {}})
+    gate = stage.rows("SELECT id FROM asset WHERE name = :name", name=f"gate-{name}")[0][0]
+    stage.cluster.api.call("POST", "/assets/events", {"asset_id": gate, "extra": {}})
     duration = "SELECT duration FROM task_instance WHERE dag_id = :dag AND state = 'success'"
     stage.wait(f"the run of {name}", lambda: stage.rows(duration, dag=name), 300)
     seen = json.loads((stage.folder / f"{name}.json").read_text())

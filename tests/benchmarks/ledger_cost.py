@@ -62,6 +62,7 @@ async def measure(url: str, rounds: int, events: int) -> dict[str, list[float]]:
         "without": Journal(),
         "ledger": Journal(Ledger(store)),
         "ledger, newest": Journal(Ledger(store), Order.of("newest", ledger="sql:ledger")),
+        "ledger, per_key": Journal(Ledger(store), Order.of("per_key", ledger="sql:ledger")),
     }
     times: dict[str, list[float]] = {side: [] for side in sides}
     for number in range(rounds):

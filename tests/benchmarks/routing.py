@@ -12,17 +12,21 @@ import platform
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from airflow_s3events import filters as f
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.filters import EventFilter
 from airflow_s3events.routing import Route, Routes
+from airflow_s3events.routing_table import routes_from_toml
 
 ROUTES = 50
 EVENTS = 20_000
 UNMATCHED_SHARE = 0.4
 ROUNDS = 5
+#: Fifty routes over ten buckets, as somebody would write them.
+TABLE = Path(__file__).with_name("routing.toml")
 
 
 def _plain(number: int) -> EventFilter:
@@ -45,21 +49,41 @@ CASES: dict[str, Callable[[int], EventFilter]] = {
 }
 
 
-def make_events(seed: int = 3) -> list[ObjectEvent]:
+def make_events(buckets: int = 1, seed: int = 3) -> list[ObjectEvent]:
     """Return the events: four of ten of a team that has no route."""
     chance = random.Random(seed)
-    return [
-        ObjectEvent(
-            event_name="ObjectCreated:Put",
-            event_type="ObjectCreated:Put",
-            bucket="inbox",
-            key=f"team-{99 if chance.random() < UNMATCHED_SHARE else chance.randrange(ROUTES):02}"
-            f"/landing/part-{number:08}.csv",
-            size=number,
-            envelope="s3-records",
+    return [_make_event(number, buckets, chance) for number in range(EVENTS)]
+
+
+def _make_event(number: int, buckets: int, chance: random.Random) -> ObjectEvent:
+    place = chance.randrange(ROUTES)
+    team = 99 if chance.random() < UNMATCHED_SHARE else place
+    return ObjectEvent(
+        event_name="ObjectCreated:Put",
+        event_type="ObjectCreated:Put",
+        bucket="inbox" if buckets == 1 else f"bucket-{place % buckets}",
+        key=f"team-{team:02}/landing/part-{number:08}.csv",
+        size=number,
+        source_ip=f"10.0.{number % 200}.{number % 250}",
+        envelope="s3-records",
+    )
+
+
+def tables() -> Iterator[tuple[str, str, Routes, list[ObjectEvent]]]:
+    """Yield each case: its name, its mode, its routes and its events."""
+    events = make_events()
+    for name, when in CASES.items():
+        routes = [Route(dag_id=f"dag_{number:02}", when=when(number)) for number in range(ROUTES)]
+        for mode in ("first", "all"):
+            yield name, mode, Routes.deserialize({"mode": mode, "routes": routes}), events
+    table, events = routes_from_toml(TABLE), make_events(buckets=10)
+    for mode in ("first", "all"):
+        yield (
+            "routing.toml, 10 buckets",
+            mode,
+            Routes.deserialize({**table.serialize(), "mode": mode}),
+            events,
         )
-        for number in range(EVENTS)
-    ]
 
 
 def measure(routes: Routes, events: list[ObjectEvent]) -> tuple[list[float], float]:
@@ -78,28 +102,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
     as_json = parser.parse_args().json
-    events = make_events()
     rows = []
-    for name, when in CASES.items():
-        for mode in ("first", "all"):
-            routes = Routes.deserialize(
-                {
-                    "mode": mode,
-                    "routes": [
-                        Route(dag_id=f"dag_{number:02}", when=when(number)) for number in range(ROUTES)
-                    ],
-                }
-            )
-            rates, unmatched = measure(routes, events)
-            rows.append(
-                {
-                    "filter": name,
-                    "mode": mode,
-                    "events_per_second": round(max(rates)),
-                    "median": round(statistics.median(rates)),
-                    "unmatched": round(unmatched, 2),
-                }
-            )
+    for name, mode, routes, events in tables():
+        rates, unmatched = measure(routes, events)
+        rows.append(
+            {
+                "filter": name,
+                "mode": mode,
+                "events_per_second": round(max(rates)),
+                "median": round(statistics.median(rates)),
+                "unmatched": round(unmatched, 2),
+            }
+        )
     if as_json:
         print(json.dumps({"python": platform.python_version(), "routes": ROUTES, "rows": rows}))
         return

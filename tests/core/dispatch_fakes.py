@@ -87,6 +87,11 @@ class FakeRuns:
         self._called("count_queued", dag_id)
         return sum(state is RunState.QUEUED for (dag, _), state in self.stored.items() if dag == dag_id)
 
+    async def count_active(self, dag_id: str) -> int:
+        self._called("count_active", dag_id)
+        active = (RunState.QUEUED, RunState.RUNNING)
+        return sum(state in active for (dag, _), state in self.stored.items() if dag == dag_id)
+
     async def is_paused(self, dag_id: str) -> bool:
         self._called("is_paused", dag_id)
         return dag_id in self.paused

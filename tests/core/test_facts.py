@@ -154,8 +154,8 @@ class TestFilters:
 
     def test_it_reads_as_a_sentence(self) -> None:
         assert str(f.tag("class", "gold") & ~f.tag("hold") & f.content_type("text/csv")) == (
-            "content type is text/csv and the object has no tag 'hold', whatever its value"
-            " and the object has tag 'class' = 'gold'"
+            "the object has no tag 'hold', whatever its value and the object has tag 'class' = 'gold'"
+            " and content type is text/csv"
         )
 
     def test_only_where_somebody_asks_may_it_be_used(self) -> None:

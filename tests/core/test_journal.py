@@ -202,7 +202,7 @@ def test_an_order_without_a_ledger_is_refused() -> None:
         Order.of("newest", ledger=None)
 
 
-@pytest.mark.parametrize("ordering", ["per_key", "", None, 1])
+@pytest.mark.parametrize("ordering", ["per_object", "", None, 1])
 def test_an_order_that_there_is_not_is_named(ordering: Any) -> None:
     with pytest.raises(ConfigurationError, match="ordering"):
         Order.of(ordering, ledger="sql:ledger")

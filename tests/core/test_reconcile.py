@@ -58,7 +58,7 @@ class World:
         assert await reconciler.run() is None
         return {what: count for what, count in reconciler.report.serialize().items() if count}
 
-    def reconciler(self, name: str = "n", **settings: Any) -> Reconciler:
+    def reconciler(self, name: str = "n", *, takes_turns: bool = False, **settings: Any) -> Reconciler:
         return Reconciler(
             self.bucket,
             self.ledger,
@@ -68,6 +68,7 @@ class World:
             settings=ReconcileSettings(**settings),
             now=lambda: NOW,
             name=name,
+            takes_turns=takes_turns,
         )
 
 
@@ -218,3 +219,23 @@ async def test_a_run_that_airflow_does_not_have_is_no_start() -> None:
 def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(settings))):
         ReconcileSettings(**settings)
+
+
+async def test_with_turns_nothing_is_started_while_a_run_of_the_key_works() -> None:
+    world = World(listed(key="a", after=600, etag="other"), listed(key="b"))
+    await world.reconcile(takes_turns=True)
+    world.bucket.events = [listed(key="a", after=1200, etag="third")]
+    closed = await world.reconciler("two", takes_turns=True).run()
+    assert closed is not None
+    assert "comes first" in closed.reason
+    world.runs.stored = dict.fromkeys(world.runs.stored, RunState.SUCCESS)
+    assert (await world.reconcile("two", takes_turns=True))["started"] == 1
+
+
+async def test_with_turns_a_refusal_holds_nobody_back() -> None:
+    world = World(listed(key="a"))
+    world.runs.refusing.add("process")
+    assert (await world.reconcile(takes_turns=True))["refused"] == 1
+    world.runs.refusing.clear()
+    world.bucket.events = [listed(key="a", after=600, etag="other")]
+    assert (await world.reconcile("two", takes_turns=True))["started"] == 1

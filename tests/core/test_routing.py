@@ -238,25 +238,31 @@ class TestPlainData:
         assert other.serialize() == routes.serialize()
 
     def test_its_form(self) -> None:
+        settings: dict[str, Any] = {
+            "capture": "",
+            "enrich": [],
+            "extra": {},
+            "label": "",
+            "max_active_runs": None,
+            "max_queued_runs": 1000,
+            "max_runs_per_minute": None,
+            "priority": 0,
+            "run_id": "readable",
+            "templates": {},
+        }
         assert Routes([Route(dag_id="a", when=_CSV)], default=Route(dag_id="b")).serialize() == {
             "default": {
+                **settings,
                 "dag_id": "b",
-                "enrich": [],
-                "extra": {},
-                "max_queued_runs": 1000,
                 "name": "b",
-                "run_id": "readable",
                 "when": {"everything": True},
             },
             "mode": "first",
             "routes": [
                 {
+                    **settings,
                     "dag_id": "a",
-                    "enrich": [],
-                    "extra": {},
-                    "max_queued_runs": 1000,
                     "name": "a",
-                    "run_id": "readable",
                     "when": {"suffix": ".csv"},
                 }
             ],

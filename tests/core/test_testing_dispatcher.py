@@ -184,3 +184,4 @@ async def test_runs_in_memory_are_counted_by_state(s3_dispatcher: InMemoryDispat
     assert await runs.count_queued("load") == 1
     await runs.clear("load", "two", {})
     assert await runs.count_queued("load") == 2
+    assert await runs.count_active("load") == 2

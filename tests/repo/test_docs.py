@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from airflow_s3events.cli import main
+from airflow_s3events.routing_table import routes_of_toml
 from tests.lines import dag_bag
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ FILE = re.compile(r'title="(?P<name>[^"]+)"')
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
 #: Diagrams are drawn when the site is built (test_site.py).
-RUN_ELSEWHERE = {"python", "json", "sh", "mermaid"}
+RUN_ELSEWHERE = {"python", "json", "sh", "toml", "mermaid"}
 
 
 class Block(NamedTuple):
@@ -109,6 +110,11 @@ def test_json_blocks_are_json() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
     assert [str(b) for b in blocks(page) if b.language not in SHOWN_ONLY | RUN_ELSEWHERE] == []
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(*PAGES) if b.language == "toml"], ids=str)
+def test_every_toml_block_is_a_routing_table(block: Block) -> None:
+    assert len(routes_of_toml(block.text, name=str(block))) > 0
 
 
 def commands_shown() -> list[Any]:

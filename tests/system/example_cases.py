@@ -63,6 +63,8 @@ class Case:
     #: DAG that the example's own routes must choose.
     dag_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    #: As in a URL's query.
+    tags: str = ""
     versioned: bool = False
     #: Further buckets.
     others: tuple[str, ...] = ()
@@ -260,15 +262,18 @@ WATCHED = (
     ),
 )
 
-#: Started by its dispatcher, all on its own.
-DISPATCHED = Case(
-    "data_lake_drop",
-    "lake-drop",
-    "orders/today.csv",
-    b"id,amount\n" + b"".join(b"%d,1\n" % number for number in range(2500)),
-    dag_id="lake_drop",
-    others=("lake-drop-curated",),
-    holds=lambda clouds: len(clouds.keys("lake-drop-curated")) == 3,
+#: Started by their dispatchers, all on their own.
+DISPATCHED = (
+    Case(
+        "data_lake_drop",
+        "lake-drop",
+        "orders/today.csv",
+        b"id,amount\n" + b"".join(b"%d,1\n" % number for number in range(2500)),
+        dag_id="lake_drop",
+        others=("lake-drop-curated",),
+        holds=lambda clouds: len(clouds.keys("lake-drop-curated")) == 3,
+    ),
+    Case("route_by_tags", "landing", "landing/a.csv", dag_id="load_approved", tags="approved=yes"),
 )
 
 #: Why the others are only read.
@@ -276,15 +281,19 @@ NOT_RUN = {
     "redshift_copy": "no emulator of Redshift takes a COPY",
     "fargate_transcode": "the emulator runs containers by Docker alone",
     "sagemaker_retrain": "no emulator trains a model",
+    "document_check": "the emulator has no Textract",
+    "security_finding": "the emulator has no Security Hub",
     "jenkins_job": "needs a Jenkins",
     "multi_cloud": "needs Google Cloud",
     "alert_on_dead_letters": "tests/system/test_failed_runs.py runs what it shows",
     "assets": "tests/system/test_assets.py runs what it shows",
     "dispatch": "tests/system/test_object_in_run_out.py runs what it shows",
+    "expect_objects": "tests/adapters/test_expectation_sensor.py runs its sensor, without the day of waiting",
     "every_airflow": "tests/system/test_object_in_run_out.py runs what it shows",
     "reconcile": "the tests of the ledger and of reconciling run what it shows",
     "retry_failed_runs": "tests/system/test_failed_runs.py runs what it shows",
     "route_by_prefix": "tests/system/test_object_in_run_out.py runs what it shows",
+    "routing_table": "needs its TOML file beside it; tests/core reads such files",
     "set_up": "tests/system/test_notification_setup.py runs what it shows",
     "wait_for_object": "tests/system/test_sensor.py runs what it shows",
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.settlement import check_hold, check_redrive
+from airflow_s3events.settlement import check_hold, check_redrive, check_turns
 
 if TYPE_CHECKING:
     from airflow_s3events.hooks.s3_events import S3EventsHook
@@ -33,6 +33,8 @@ async def open_queues(operator: S3EventDispatchOperator, hook: S3EventsHook, cli
     queue = await hook.queue(client, operator.sqs_queue)
     attributes = await queue.describe()
     check_redrive(attributes, dispatchers=operator.parallel)
+    if operator.ordering == "per_key":
+        check_turns(attributes, dispatchers=operator.parallel)
     dead_letters = await _dead_letters(operator, hook, client, attributes)
     if operator.acknowledge == "run_succeeded":
         check_hold(

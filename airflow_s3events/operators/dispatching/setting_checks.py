@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import check_can_hold
 from airflow_s3events.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.routing import Routes
 
 #: Settings and their least values. A shorter life would start one run of the dispatcher DAG after the other.
 _LEAST = {
@@ -35,13 +36,13 @@ def check(operator: S3EventDispatchOperator) -> None:
     from airflow_s3events.journal import Order
     from airflow_s3events.routing import Routes
 
-    Routes.of(operator.routes)
+    routes = Routes.of(operator.routes)
     for name, least in _LEAST.items():
         value = getattr(operator, name)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
             raise ConfigurationError(f"{name}={value!r}: give a number from {least}")
     if operator.acknowledge == "run_succeeded":
-        check_can_hold()
+        _check_holding(routes)
     for name, choices in _CHOICES.items():
         if getattr(operator, name) not in choices:
             raise ConfigurationError(f"{name}={getattr(operator, name)!r}: give one of {', '.join(choices)}")
@@ -53,4 +54,27 @@ def check(operator: S3EventDispatchOperator) -> None:
         raise ConfigurationError(
             f"ignore_before={operator.ignore_before!r}: give a datetime with a time zone"
         )
+    _check_age(operator.max_age_seconds)
     Order.of(operator.ordering, ledger=operator.ledger)
+    if operator.ordering == "per_key" and operator.acknowledge == "run_succeeded":
+        raise ConfigurationError(
+            "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
+            " started again would hold all others of its key back"
+        )
+    if operator.anomaly is not None and operator.ledger is None:
+        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
+
+
+def _check_holding(routes: Routes) -> None:
+    check_can_hold()
+    if routes.filters_ask:
+        raise ConfigurationError(
+            "acknowledge='run_succeeded': a filter of routes asks S3 about the object, and a message is read"
+            " several times while its run works, when S3 may say something else; use enrich= of the route, or"
+            " 'run_stored'"
+        )
+
+
+def _check_age(age: Any) -> None:
+    if age is not None and (isinstance(age, bool) or not isinstance(age, (int, float)) or not age > 0):
+        raise ConfigurationError(f"max_age_seconds={age!r}: give a number above 0, or None")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import airflow_runs
+from airflow_s3events._compat.stats import emitter
 from airflow_s3events.exceptions import OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.operators.dispatching.queues import Queues, open_queues
@@ -16,10 +18,13 @@ from airflow_s3events.preload import uncollected
 if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.dispatch import Dispatcher
+    from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
-    from airflow_s3events.journal import Journal
+    from airflow_s3events.journal import Journal, Order
+    from airflow_s3events.ledger import Ledger
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.reporting import Reporter
 
 #: Messages between two read-backs of the runs just created.
 _BATCH_COUNT = 50
@@ -41,6 +46,7 @@ class Shift:
         self._until = until
         self._held_elsewhere = held_elsewhere
         self._consumer: Consumer | None = None
+        self._source: FactSource | None = None
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -62,6 +68,7 @@ class Shift:
                 with uncollected():
                     hook = await asyncio.to_thread(self._operator.hook)
                     client = await stack.enter_async_context(hook.open_client())
+                    self._source = await stack.enter_async_context(self._open_source())
                 closed = await self._drain(hook, client, gates, asked)
         finally:
             asked.cancel()
@@ -82,21 +89,68 @@ class Shift:
         try:
             with suppress(OutageError):
                 await asked
-            # Each gate remembers its answer; one that got none is asked again.
-            closed = await dispatcher.waiting()
-            if closed is None:
-                async with self._journal() as dispatcher.journal, consumer:
-                    closed = await dispatcher.run()
+            async with self._reporter(consumer, dispatcher, queues):
+                # Each gate remembers its answer; one that got none is asked again.
+                closed = await dispatcher.waiting()
+                if closed is None:
+                    async with self._journal() as dispatcher.journal, consumer:
+                        closed = await dispatcher.run()
         finally:
             self._report(consumer, dispatcher)
         return closed
+
+    @asynccontextmanager
+    async def _open_source(self) -> AsyncIterator[FactSource | None]:
+        """Open the client that asks S3 about objects, where a route asks; the region is the queue's."""
+        from airflow_s3events.routing import Routes
+
+        operator = self._operator
+        if not Routes.of(operator.routes).asks:
+            yield None
+            return
+        from airflow_s3events.enrich import S3Facts
+        from airflow_s3events.hooks.s3_events import bucket_hook
+        from airflow_s3events.sqs import region_of
+
+        aws = operator.aws_arguments()
+        aws["region_name"] = aws["region_name"] or region_of(operator.sqs_queue)
+        async with bucket_hook(**aws).open_client() as client:
+            yield S3Facts(client)
 
     def _journal(self) -> AbstractAsyncContextManager[Journal]:
         from airflow_s3events.hooks.ledger import open_journal
 
         operator = self._operator
         aws = operator.aws_arguments()
-        return open_journal(operator.ledger, operator.ordering, operator.ledger_settings, aws=aws)
+        settings = operator.ledger_settings
+        return open_journal(operator.ledger, operator.ordering, settings, aws=aws, make=self._make_journal)
+
+    def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
+        from airflow_s3events.alarms import Alarms, WatchingJournal
+        from airflow_s3events.journal import Journal
+
+        operator = self._operator
+        if operator.anomaly is None:
+            return Journal(ledger, order)
+        name = f"{operator.dag_id}/{operator.task_id}"
+        return WatchingJournal(ledger, order, Alarms(operator.anomaly, airflow_runs(), ledger, name))
+
+    def _reporter(self, consumer: Consumer, dispatcher: Dispatcher, queues: Queues) -> Reporter:
+        from airflow_s3events import reporting
+        from airflow_s3events.reporting import DISPATCHED, HELD, note_consumer, note_outcomes
+
+        meter, holder = dispatcher.meter, dispatcher.holder
+        # Asked for anyway when the queue was opened.
+        reporting.note_queue(meter, queues.attributes)
+
+        def note() -> None:
+            note_consumer(meter, consumer)
+            note_outcomes(meter, dispatcher.counts, DISPATCHED)
+            if holder is not None:
+                meter.gauge("messages.held", len(holder))
+                note_outcomes(meter, holder.counts, HELD)
+
+        return reporting.Reporter(meter, emitter("task"), note=note, describe=queues.queue.describe)
 
     def _make_consumer(self, queues: Queues) -> Consumer:
         from airflow_s3events.consumer import Consumer
@@ -110,11 +164,13 @@ class Shift:
 
     def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
         from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+        from airflow_s3events.metrics import Meter
         from airflow_s3events.routing import Routes
 
         operator = self._operator
         settings = DispatchSettings(
             ignore_before=operator.ignore_before,
+            max_age_seconds=operator.max_age_seconds,
             give_up_seconds=operator.give_up_seconds,
             max_receive_count=queues.attributes.max_receive_count,
             has_dead_letters=queues.dead_letters is not None,
@@ -127,6 +183,8 @@ class Shift:
             now=time.time,
             clock=time.monotonic,
             gates=gates,
+            source=self._source,
+            meter=Meter(operator.sqs_queue),
         )
         if operator.acknowledge == "run_succeeded":
             dispatcher.hold_runs(
@@ -138,6 +196,8 @@ class Shift:
         log = self._operator.log
         events = ", ".join(f"{count} {what}" for what, count in sorted(dispatcher.counts.items()))
         log.info("Events: %s. Messages: %s", events or "none", consumer.stats)
+        if dispatcher.routes.asks:
+            log.info("Asked of S3: %s", dict(dispatcher.enricher.counts))
         if dispatcher.holder is not None:
             held, ended = len(dispatcher.holder), dict(dispatcher.holder.counts)
             log.info("On hold: %d. Runs: %s", held, ended)

@@ -1,97 +1,19 @@
-"""Which DAG gets which object event, and what becomes of an event that no DAG wants."""
+"""``Routes``: all routes of one queue, and what they say of an event."""
 
 from __future__ import annotations
 
-import copy
-import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
+from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
-from airflow_s3events.facts import PARTS, Part
 from airflow_s3events.filters import EventFilter, everything
+from airflow_s3events.routing.route import Route, members_of, one_of
 
-# Airflow's rule for ids (validate_key in airflow/utils/helpers.py, which refuses ".." from 3.3 on).
-_DAG_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]{1,250}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One DAG, and the events that start its runs.
-
-    Args:
-        dag_id: The DAG that gets a run.
-        when: The events it gets: a filter, or what ``EventFilter.deserialize`` reads; None means every event.
-        name: Tells routes apart in logs and counts; the ``dag_id`` if empty.
-        extra: More members for the conf of each run, JSON types only. ``s3_event`` is taken by the event.
-        max_queued_runs: While so many runs of the DAG are queued, its messages wait in SQS.
-        run_id: ``"readable"`` run ids show part of the object key, ``"opaque"`` ones do not (keys can be
-            personal data).
-        enrich: What S3 is asked about the object of each event that the route gets, so that it is in the
-            run's conf, under ``facts``: ``"tags"`` (one GetObjectTagging), ``"head"`` (one HeadObject:
-            metadata, content type, storage class, encryption). What a filter has asked is there anyway.
-
-    Raises:
-        ConfigurationError: One of them cannot be used; the text names it.
-    """
-
-    dag_id: str
-    when: EventFilter | Mapping[str, Any] | None = None
-    name: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
-    max_queued_runs: int = 1000
-    run_id: Literal["readable", "opaque"] = "readable"
-    enrich: Sequence[Part] = ()
-
-    def __post_init__(self) -> None:
-        _check_dag_id(self.dag_id)
-        if type(self.max_queued_runs) is not int or self.max_queued_runs < 1:
-            raise ConfigurationError(
-                f"max_queued_runs: {self.max_queued_runs!r} is not a whole number from 1"
-            )
-        _one_of("run_id", self.run_id, ("readable", "opaque"))
-        name = self.name or self.dag_id
-        if not isinstance(name, str):
-            raise ConfigurationError(f"name: {name!r} is not text")
-        object.__setattr__(self, "name", name)
-        object.__setattr__(
-            self, "when", everything if self.when is None else EventFilter.deserialize(self.when)
-        )
-        object.__setattr__(self, "extra", _plain_extra(self.extra))
-        object.__setattr__(self, "enrich", _parts(self.enrich))
-
-    def __reduce__(self) -> tuple[Callable[[Any], Route], tuple[Any]]:
-        # A read-only mapping can be neither copied nor pickled, and Airflow copies what operators are given.
-        return Route.deserialize, (self.serialize(),)
-
-    def conf(self, event_data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the conf of the run that starts for the event whose ``serialize()`` is ``event_data``."""
-        return {EVENT_MEMBER: event_data, **copy.deepcopy(dict(self.extra))}
-
-    def serialize(self) -> dict[str, Any]:
-        """Return the route as plain data (JSON types only)."""
-        return {
-            "dag_id": self.dag_id,
-            "enrich": list(self.enrich),
-            "extra": copy.deepcopy(dict(self.extra)),
-            "max_queued_runs": self.max_queued_runs,
-            "name": self.name,
-            "run_id": self.run_id,
-            "when": EventFilter.deserialize(self.when).serialize(),
-        }
-
-    @staticmethod
-    def deserialize(data: Any) -> Route:
-        """Return the route that ``data`` describes: the arguments of ``Route`` by name. A route is itself.
-
-        Raises ``ConfigurationError`` for anything else, members that a route does not have among them.
-        """
-        return data if isinstance(data, Route) else Route(**_members("route", data, Route, "dag_id"))
+#: Settings that are about a DAG and not about a route.
+_OF_DAG = ("max_queued_runs", "max_active_runs", "max_runs_per_minute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +73,8 @@ class Routes:
     _asks: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _one_of("mode", self.mode, ("first", "all"))
-        _one_of("unmatched", self.unmatched, ("discard", "dead-letter", "leave"))
+        one_of("mode", self.mode, ("first", "all"))
+        one_of("unmatched", self.unmatched, ("discard", "dead-letter", "leave"))
         routes = _routes(self.routes)
         if self.mode == "all":
             routes = tuple(sorted(routes, key=lambda route: route.name))
@@ -188,6 +110,11 @@ class Routes:
     def filters_ask(self) -> bool:
         """Whether it may hang on S3's answer which route gets an event."""
         return any(EventFilter.deserialize(route.when).asks for route in self)
+
+    @property
+    def has_priorities(self) -> bool:
+        """Whether some routes are to be served before others."""
+        return len({route.priority for route in self}) > 1
 
     def match(self, event: ObjectEvent) -> Match:
         """Return which routes want ``event``.
@@ -235,7 +162,7 @@ class Routes:
 
         Raises ``ConfigurationError`` for anything else, members that routes do not have among them.
         """
-        members = _members("routes", data, Routes, "routes")
+        members = members_of("routes", data, Routes, "routes")
         if members.get("default") is not None:
             members["default"] = Route.deserialize(members["default"])
         return Routes(**members)
@@ -260,22 +187,6 @@ class Routes:
         return Routes([Route(dag_id=dag_id, when=when) for dag_id, when in spec.items()])
 
 
-def _check_dag_id(value: Any) -> None:
-    if not isinstance(value, str) or not _DAG_ID.fullmatch(value):
-        raise ConfigurationError(
-            f"dag_id: {value!r} is not 1 to 250 of the characters A-Z a-z 0-9 _ - . without two dots together"
-        )
-
-
-def _parts(parts: Any) -> tuple[str, ...]:
-    if isinstance(parts, str) or not isinstance(parts, Iterable):
-        raise ConfigurationError(f"enrich: {parts!r} is not a list such as ['tags']")
-    found = tuple(parts)
-    for part in found:
-        _one_of("enrich", part, PARTS)
-    return tuple(sorted(set(found)))
-
-
 def _routes(items: Any) -> tuple[Route, ...]:
     if not isinstance(items, Sequence) or isinstance(items, (str, bytes)):
         raise ConfigurationError(f"routes: {items!r} is not a DAG id, a route, or a list or mapping of them")
@@ -294,12 +205,12 @@ def _check(routes: Routes) -> None:
         raise ConfigurationError(
             f"routes: two lead to DAG {twice!r}, where one event has one run id; join their filters with |"
         )
-    if len({(route.dag_id, route.max_queued_runs) for route in everyone}) != len(
-        {r.dag_id for r in everyone}
-    ):
-        raise ConfigurationError(
-            "max_queued_runs: it counts the runs of a DAG, so routes to one DAG need the same"
-        )
+    dag_count = len({route.dag_id for route in everyone})
+    for name in _OF_DAG:
+        if len({(route.dag_id, getattr(route, name)) for route in everyone}) != dag_count:
+            raise ConfigurationError(
+                f"{name}: it counts the runs of a DAG, so routes to one DAG need the same"
+            )
     _check_reach(routes)
 
 
@@ -317,32 +228,3 @@ def _check_reach(routes: Routes) -> None:
 
 def _twice(names: Iterable[str]) -> str | None:
     return next((name for name, times in Counter(names).items() if times > 1), None)
-
-
-def _one_of(setting: str, value: Any, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise ConfigurationError(f"{setting}: {value!r} is not one of {', '.join(choices)}")
-
-
-def _plain_extra(extra: Any) -> Mapping[str, Any]:
-    if not isinstance(extra, Mapping) or not all(isinstance(name, str) for name in extra):
-        raise ConfigurationError(f"extra: {extra!r} is not a mapping of names to values")
-    if EVENT_MEMBER in extra:
-        raise ConfigurationError(f"extra: {EVENT_MEMBER!r} is taken by the event; use another name")
-    try:
-        text = json.dumps(dict(extra), sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"extra: not plain data, as JSON has it: {error}") from error
-    return MappingProxyType(json.loads(text))
-
-
-def _members(what: str, data: Any, cls: type, required: str) -> dict[str, Any]:
-    if not isinstance(data, Mapping):
-        raise ConfigurationError(f"{what}: {data!r} is not a mapping such as {{{required!r}: ...}}")
-    known = [member.name for member in fields(cls) if member.init]
-    for name in data:
-        if name not in known:
-            raise ConfigurationError(f"{what}: unknown member {name!r}; known are {', '.join(known)}")
-    if required not in data:
-        raise ConfigurationError(f"{what}: {required!r} is missing")
-    return dict(data)
