@@ -75,7 +75,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "schema",
         help="the JSON Schema of the event in a run's conf",
         description="Print the JSON Schema (2020-12) of the member s3_event of a run's conf, and of each"
-        " event of an asset event.",
+        " event of an asset event. Exit status: 0.",
     )
     return parser
 

@@ -16,6 +16,7 @@ _OPERATORS = (
 )
 _HOOKS = (
     "airflow_s3events.hooks.airflow_rest",
+    "airflow_s3events.hooks.airflow_state",
     "airflow_s3events.hooks.api_runs",
     "airflow_s3events.hooks.buckets",
     "airflow_s3events.hooks.event_rules",
@@ -23,6 +24,7 @@ _HOOKS = (
     "airflow_s3events.hooks.keys",
     "airflow_s3events.hooks.ledger",
     "airflow_s3events.hooks.notification_setup",
+    "airflow_s3events.hooks.queue_state",
     "airflow_s3events.hooks.queues",
     "airflow_s3events.hooks.reconciliation",
     "airflow_s3events.hooks.s3_events",

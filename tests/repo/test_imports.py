@@ -29,7 +29,7 @@ STATEMENTS = {
     ),
     # Those that import operators of other providers load what these load.
     **{
-        f"example {file.stem}": f"exec(open({str(file)!r}).read())"
+        f"example {file.stem}": f"import runpy; runpy.run_path({str(file)!r})"
         for file in sorted(EXAMPLES.glob("*.py"))
         if "from airflow.providers" not in file.read_text()
     },
