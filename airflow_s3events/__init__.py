@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AnomalyWatch": "airflow_s3events.anomaly",
     "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
     "ExpectedBy": "airflow_s3events.expectations",
     "FunctionDestination": "airflow_s3events.notification_setup.destinations",
@@ -41,6 +42,7 @@ _PUBLIC = {
 }
 
 if TYPE_CHECKING:
+    from airflow_s3events.anomaly import AnomalyWatch
     from airflow_s3events.assets.s3_event import s3_event_asset
     from airflow_s3events.dags.dispatcher import s3_event_dispatcher
     from airflow_s3events.events import ObjectEvent
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
 __all__ = [
+    "AnomalyWatch",
     "EventBridgeDestination",
     "ExpectedBy",
     "FunctionDestination",

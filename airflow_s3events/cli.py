@@ -43,6 +43,11 @@ COMMANDS = {
     "reconcile": Command(
         "airflow_s3events.reconciling", "compare a bucket with the ledger, and start what is missing"
     ),
+    "schema": Command("airflow_s3events.event_schema", "the JSON Schema of the event in a run's conf"),
+    "status": Command(
+        "airflow_s3events.status", "is a queue read, what is late, what failed, and what to do"
+    ),
+    "tail": Command("airflow_s3events.tailing", "the last events and their runs, or what waits in a queue"),
 }
 
 

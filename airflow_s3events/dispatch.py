@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 from zlib import crc32
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
@@ -26,8 +26,11 @@ from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ChannelError, ConfigurationError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
 from airflow_s3events.holding import Holder, Waiting
+from airflow_s3events.inbox import Inbox
 from airflow_s3events.journal import Journal, KnownStarter
 from airflow_s3events.messages import Message
+from airflow_s3events.metrics import Meter
+from airflow_s3events.observing import note_read, note_run
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import (
     Disposition,
@@ -48,42 +51,6 @@ _T = TypeVar("_T")
 _COUNT_CHUNK = 25
 #: First delay of a message that belongs in a dead letter queue where there is none.
 _NO_DEAD_LETTERS_SECONDS = 60.0
-
-
-class Inbox(Protocol):
-    """What dispatch asks of a consumer."""
-
-    stopping: bool
-
-    def batches(self) -> AsyncIterator[list[Message]]:
-        """Messages as they come, until there are no more or it is time to end."""
-        ...
-
-    def holds(self, message: Message) -> bool:
-        """Whether the message is still in flight for us."""
-        ...
-
-    def acknowledge(self, message: Message) -> None:
-        """Delete it."""
-
-    def release(self, message: Message, *, delay_seconds: float, reason: str) -> None:
-        """Show it again after a delay."""
-
-    def lapse(self, message: Message, *, reason: str) -> None:
-        """Leave it to its visibility timeout."""
-
-    async def dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
-        """Send a copy with the reason and ``about`` to the dead letter queue, then delete it."""
-
-    async def wait_out(self, outage: OutageError) -> None:
-        """Stop receiving, keep what is held in flight, and return when it is time to try again."""
-        ...
-
-    def resume(self) -> None:
-        """Receive again: the outage is over."""
-
-    def limit(self, count: int) -> None:
-        """Hold at most so many messages from now on, or its own most if that is less."""
 
 
 def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
@@ -115,6 +82,7 @@ class Dispatcher:
         gates: The door of each DAG, as ``gates_of`` makes them, which it does where they are left out.
         journal: Asked before runs are made, and told what became of each event.
         source: Who answers for objects; needed where a route asks.
+        meter: Told of what is measured.
     """
 
     inbox: Inbox
@@ -128,6 +96,7 @@ class Dispatcher:
     source: FactSource | None = None
     #: Matches events with the routes, and asks S3 where they need to know.
     enricher: Enricher = field(init=False)
+    meter: Meter = field(default_factory=Meter)
     #: Makes the runs.
     starter: Starter = field(init=False)
     #: Waits for the end of runs; None where messages are deleted when their runs are stored.
@@ -170,6 +139,7 @@ class Dispatcher:
             runs=self.runs,
             max_receive_count=limit,
             retry_delay_seconds=retry_delay_seconds,
+            meter=self.meter,
         )
 
     async def waiting(self) -> Closed | None:
@@ -262,6 +232,7 @@ class Dispatcher:
         return outcomes
 
     async def _event(self, event: ObjectEvent, message: Message) -> list[Outcome]:
+        note_read(self.meter, event, message)
         if event.is_before(self.settings.oldest(self.now())):
             return [self.journal.tell(event, message, Outcome("ignored"))]
         match, event = self.enricher.match(event), self.enricher.enriched(event)
@@ -273,6 +244,7 @@ class Dispatcher:
         return outcomes or [self.journal.tell(event, message, _UNMATCHED[self.routes.unmatched])]
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
+        self.meter.count("events.matched", route.dag_id)
         gate = self.gates[route.dag_id]
         closed = await self._patiently(gate.check)
         if closed is not None:
@@ -286,6 +258,8 @@ class Dispatcher:
             return self._put_off(Closed(outcome.reason, outcome.retry_seconds), message, route)
         if outcome.created:
             gate.started()
+        if outcome.what == "started":
+            note_run(self.meter, event, message, self.now())
         return outcome
 
     def _refused(self, route: Route, error: RouteError, message: Message) -> Outcome:
@@ -324,7 +298,8 @@ class Dispatcher:
             self.inbox.acknowledge(message)
         elif fate is Disposition.DEAD_LETTER:
             about = {name: text for outcome in outcomes for name, text in outcome.about.items()}
-            await self._dead_letter(message, reason, about)
+            what = next(outcome.what for outcome in outcomes if outcome.disposition is fate)
+            await self._dead_letter(message, what, reason, about)
         elif fate is Disposition.HOLD and self.holder is not None:
             runs = tuple(outcome.run for outcome in outcomes if outcome.disposition is fate and outcome.run)
             bad = "; ".join(o.reason for o in outcomes if o.disposition is Disposition.DEAD_LETTER)
@@ -335,7 +310,7 @@ class Dispatcher:
         else:
             self.inbox.lapse(message, reason=reason)
 
-    async def _dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
+    async def _dead_letter(self, message: Message, what: str, reason: str, about: dict[str, str]) -> None:
         why = "there is no dead letter queue"
         if self.settings.has_dead_letters:
             try:
@@ -345,6 +320,7 @@ class Dispatcher:
                 log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
                 why = str(error)
             else:
+                self.meter.count("messages.dead_lettered", what)
                 return
         delay = _delay(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
         self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}")

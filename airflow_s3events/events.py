@@ -29,6 +29,13 @@ _OPTIONAL = (
     "configuration_id",
     "delivery_id",
 )
+#: Members of the JSON form; the last three are put beside the event where it travels.
+_KNOWN = frozenset(
+    {
+        *(*_REQUIRED, *_OPTIONAL, "schema", "event_time", "size", "extra", "facts"),
+        *("event_id", "run_id", "acknowledge"),
+    }
+)
 
 
 # No slots: `from_checked` fills the instance in one step, which makes reading a body a fifth faster.
@@ -96,7 +103,8 @@ class ObjectEvent:
     def deserialize(cls, data: Mapping[str, Any]) -> ObjectEvent:
         """Read back what ``serialize`` gave, from this release or a later one of the same ``schema``.
 
-        Unknown members are left behind, absent ones are None; ``schema`` may be absent or have a minor part.
+        Unknown members are kept under ``extra``, where a member of that name is not there already; absent
+        ones are None; ``schema`` may be absent or have a minor part.
 
         :raises BodyError: not an object, another major ``schema``, or a member that is absent or of the
             wrong type; the text names it.
@@ -110,7 +118,7 @@ class ObjectEvent:
             **{name: _text(data, name) for name in _OPTIONAL if data.get(name) is not None},
             event_time=_read_time(data.get("event_time")),
             size=_read_size(data.get("size")),
-            extra=_read_extra(data.get("extra")),
+            extra=_read_extra(data),
             facts=None if data.get("facts") is None else ObjectFacts.deserialize(data["facts"]),
         )
 
@@ -222,9 +230,9 @@ def _read_size(value: Any) -> int | None:
     raise BodyError(f"object event: size should be a number of bytes, not {value!r:.60}")
 
 
-def _read_extra(value: Any) -> Mapping[str, Any]:
-    if value is None:
-        return _NOTHING
-    if not isinstance(value, Mapping):
+def _read_extra(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    value = data.get("extra")
+    if value is not None and not isinstance(value, Mapping):
         raise BodyError(f"object event: extra should be a JSON object, not {type(value).__name__}")
-    return MappingProxyType(dict(value))
+    unknown = {str(name): found for name, found in data.items() if name not in _KNOWN}
+    return MappingProxyType({**unknown, **value}) if value else MappingProxyType(unknown)

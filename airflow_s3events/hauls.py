@@ -20,6 +20,8 @@ from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError
 from airflow_s3events.messages import ORIGIN_ATTRIBUTE, SERVED_ATTRIBUTE, Message
+from airflow_s3events.metrics import Meter
+from airflow_s3events.observing import note_read
 from airflow_s3events.packs import PackedEvent
 from airflow_s3events.settlement import Disposition, combine, release_delay_seconds
 from airflow_s3events.watchers import Wanted, Watcher, Watchers
@@ -108,6 +110,7 @@ class HaulStream:
         watchers: Who wants what; may change at any time.
         settings: See there.
         random: Returns a number from 0 up to 1: jitter.
+        meter: Another than one of its own.
     """
 
     def __init__(
@@ -117,11 +120,14 @@ class HaulStream:
         settings: HaulSettings,
         *,
         random: Callable[[], float] = chance.random,
+        meter: Meter | None = None,
     ) -> None:
         self._consumer = consumer
         self._watchers = watchers
         self._settings = settings
         self._random = random
+        #: Told of what is measured.
+        self.meter = meter or Meter()
         self._room = Wake()
         self._tasks: set[asyncio.Task[None]] = set()
         #: Hauls handed over and not settled.
@@ -193,6 +199,7 @@ class HaulStream:
         return catch
 
     def _share(self, event: ObjectEvent, catch: _Catch, haul: Haul) -> None:
+        note_read(self.meter, event, catch.message)
         served = served_of(catch.message)
         wanted = self._watchers.want(event, served=served)
         if wanted.takers:
@@ -278,6 +285,7 @@ class HaulStream:
     async def _dead_letter(self, message: Message, what: str, reason: str) -> None:
         try:
             await self._consumer.dead_letter(message, reason)
+            self.meter.count("messages.dead_lettered", what)
         except ConfigurationError as error:
             log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
             self._release(message, what, f"{error}: {reason}")

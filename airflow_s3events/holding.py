@@ -17,6 +17,7 @@ from typing import Protocol
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE, RUN_ATTRIBUTE
 from airflow_s3events.exceptions import ConfigurationError, OutageError, RouteError
 from airflow_s3events.messages import Message
+from airflow_s3events.metrics import Meter
 from airflow_s3events.run_states import Inquiry, Pace, inquire
 from airflow_s3events.settlement import RUN_ENDED, Disposition, RunState, after_failure, combine
 
@@ -69,12 +70,14 @@ class Holder:
         runs: Airflow's DAG runs.
         max_receive_count: Of the queue's redrive policy; None where it has none.
         retry_delay_seconds: A failed run is started again so long after, doubling to 15 minutes.
+        meter: Told of what is measured.
     """
 
     inbox: HoldingInbox
     runs: RunCounts
     max_receive_count: int | None = None
     retry_delay_seconds: float = 60.0
+    meter: Meter = field(default_factory=Meter)
     #: Messages by outcome: succeeded, failed, gave_up, vanished, lapsed.
     counts: Counter[str] = field(default_factory=Counter)
     _held: dict[str, Waiting] = field(default_factory=dict)
@@ -210,6 +213,7 @@ class Holder:
         self.counts["gave_up"] += 1
         try:
             await self.inbox.dead_letter(waiting.message, reason, about)
+            self.meter.count("messages.dead_lettered", "run_failed" if about else "malformed")
         except ConfigurationError as error:
             # SQS moves it, without a reason, when its receives are used up.
             log.warning("Message %s cannot be dead-lettered: %s", waiting.message.message_id, error)

@@ -36,6 +36,8 @@ class Message:
     sent_at: float | None = None
     #: Message attributes of type String or Number, as text.
     attributes: Mapping[str, str] = field(default_factory=lambda: _NO_ATTRIBUTES)
+    #: When its receive had returned, in seconds since the epoch; None where nobody noted it.
+    received_at: float | None = None
     #: ``AWSTraceHeader``: the X-Ray header of whoever sent it.
     trace_header: str | None = None
 

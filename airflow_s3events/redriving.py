@@ -59,8 +59,9 @@ def _add_options(parser: argparse.ArgumentParser, action: str) -> None:
     parser.add_argument("--reason", help="part of the reason")
     parser.add_argument("--dag", dest="dag_id", help="the DAG that refused the event or whose run failed")
     parser.add_argument("--key", help="pattern of the object key, such as 'in/*.csv'")
-    parser.add_argument("--older-than", type=float, metavar="SECONDS", dest="older_than_seconds")
-    parser.add_argument("--younger-than", type=float, metavar="SECONDS", dest="younger_than_seconds")
+    for age, text in (("older", "sent longer ago than that"), ("younger", "sent since then")):
+        name = f"{age}_than_seconds"
+        parser.add_argument(f"--{age}-than", type=float, metavar="SECONDS", dest=name, help=text)
     parser.add_argument("--id", action="append", default=[], dest="message_ids", help="SQS's message id")
     parser.add_argument("--most", type=int, default=MOST_LOOKED_AT, help="at most so many letters")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")

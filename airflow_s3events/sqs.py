@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -179,7 +180,8 @@ class SqsQueue:
         async with self._translated("ReceiveMessage"):
             answer = await self._client.receive_message(**request)
         # An empty receive has no "Messages" at all.
-        return [_message(entry) for entry in answer.get("Messages", [])]
+        received_at = time.time()
+        return [_message(entry, received_at) for entry in answer.get("Messages", [])]
 
     async def delete(self, messages: Sequence[Message]) -> list[Message]:
         """Delete by receipt handle; return the messages whose entry failed."""
@@ -290,7 +292,7 @@ def _translated(what: str) -> AbstractAsyncContextManager[None]:
     return translated(what, _SETTINGS, otherwise="SQS refuses it")
 
 
-def _message(entry: Mapping[str, Any]) -> Message:
+def _message(entry: Mapping[str, Any], received_at: float) -> Message:
     system = entry.get("Attributes", {})
     sent = system.get("SentTimestamp")
     own = entry.get("MessageAttributes", {})
@@ -301,6 +303,7 @@ def _message(entry: Mapping[str, Any]) -> Message:
         receive_count=int(system.get("ApproximateReceiveCount", 1)),
         sent_at=None if sent is None else float(sent) / 1000,
         attributes={name: value["StringValue"] for name, value in own.items() if "StringValue" in value},
+        received_at=received_at,
         trace_header=system.get("AWSTraceHeader"),
     )
 

@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)]*)?\)")
+LINK = re.compile(r"\[(?P<label>[^]]*)\]\((?!https?:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)]*)?\)")
 CELL = re.compile(r"`[^`\n]*`")
 #: Files beside docs/, and the pages that they become.
 BESIDE = {"README.md": "readme.md", "CHANGELOG.md": "changelog.md", "example_dags": "examples.md"}
@@ -62,9 +62,12 @@ def source_of(uri: str) -> str:
 
 
 def link(match: re.Match[str], here: str, uri: str) -> str:
-    """The same link, from page to page."""
+    """The same link, from page to page; the label alone where it leads to a file that is no page."""
     target = posixpath.normpath(posixpath.join(posixpath.dirname(here), match["target"]))
-    return f"]({posixpath.relpath(address(target), posixpath.dirname(uri) or '.')}{match['anchor'] or ''})"
+    if address(target) == target and (ROOT / target).is_file():
+        return match["label"]
+    path = posixpath.relpath(address(target), posixpath.dirname(uri) or ".")
+    return f"[{match['label']}]({path}{match['anchor'] or ''})"
 
 
 def address(target: str) -> str:

@@ -29,6 +29,8 @@ from airflow_s3events.messages import Message
 
 log = logging.getLogger(__name__)
 
+#: What SQS is called for; each has a breaker of its own.
+_CALLS = ("receive", "settle", "extend", "dead_letters")
 #: Longest wait between two tries of a caller whose own service is away.
 _CALLER_WAIT_SECONDS = 30.0
 
@@ -79,10 +81,10 @@ class Consumer:
         self._counts: Counter[str] = Counter()
         self._in_flight = InFlight(settings.visibility_seconds)
         self._buffer = Buffer(settings.batch_count, settings.batch_bytes, settings.batch_seconds)
-        names = ("SQS (receive)", "SQS (settle)", "SQS (extend)", "SQS (dead letters)")
-        receiving, settling, extending, self._sending = (Breaker(name, random) for name in names)
+        self._breakers = {name: Breaker(f"SQS ({name.replace('_', ' ')})", random) for name in _CALLS}
+        receiving, settling, extending, self._sending = self._breakers.values()
         self._caller = Breaker("Airflow", random, most_seconds=_CALLER_WAIT_SECONDS)
-        self._breakers = (receiving, settling, extending, self._sending, self._caller)
+        self._breakers["airflow"] = self._caller
         self._ending = Ending(settings.idle_seconds, settings.life_seconds, settings.wait_seconds)
         visibility = asyncio.Lock()
         self._settler = Settler(
@@ -161,8 +163,13 @@ class Consumer:
         """What was done so far."""
         counts = {field.name: self._counts[field.name] for field in fields(ConsumerStats)}
         counts["in_flight"] = len(self._in_flight)
-        counts["outages"] = sum(breaker.outages for breaker in self._breakers)
+        counts["outages"] = sum(breaker.outages for breaker in self._breakers.values())
         return ConsumerStats(**counts)
+
+    @property
+    def breakers(self) -> dict[str, bool]:
+        """Whether each circuit breaker is closed, by what would be away: closed is well."""
+        return {name: breaker.is_closed for name, breaker in self._breakers.items()}
 
     async def batches(self) -> AsyncIterator[list[Message]]:
         """Yield batches until stopped, idle for ``idle_seconds`` or at the end of ``life_seconds``.

@@ -38,7 +38,7 @@ class Receiver:
         buffer: Gets what of it was not held already.
         breaker: Nothing is received while it is open.
         counts: Gets ``received``, ``redelivered``, ``receive_calls``, ``empty_receives``,
-            ``cancelled_receives`` and ``foreign_receives``.
+            ``receive_failures``, ``cancelled_receives`` and ``foreign_receives``.
         wait_seconds: Says how long a receive that starts now may wait; None: start none.
         on_received: Called when something new is in the buffer.
         on_ended: Called when a receive has ended, however it did.
@@ -159,6 +159,7 @@ class Receiver:
                 visibility_seconds=self._settings.visibility_seconds,
             )
         except OutageError as outage:
+            self._counts["receive_failures"] += 1
             self._breaker.failed(outage, self._now())
         else:
             self._breaker.succeeded()
@@ -189,6 +190,7 @@ class Receiver:
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._polls[task]
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._counts["receive_failures"] += 1
             self.is_paused = True
             self._on_error(error)
         self._on_ended()

@@ -52,7 +52,8 @@ class Settler:
         in_flight: Where they are held until the queue has confirmed.
         breaker: Opened by an outage; nothing is sent while it is open.
         visibility: Held around every change of visibility, so that no extension undoes a release.
-        counts: Gets ``acknowledged``, ``released``, ``lapsed``, ``delete_calls`` and ``delete_failures``.
+        counts: Gets ``acknowledged``, ``released``, ``lapsed``, ``delete_calls``,
+            ``delete_call_failures`` and ``delete_failures``.
         linger_seconds: See above.
         on_error: Told of an error that waiting does not help; the entries of its call count as refused.
         on_settled: Called after each round: there is room again.
@@ -197,7 +198,11 @@ class Settler:
 
     async def _delete(self, chunk: Sequence[_Decision]) -> list[Message]:
         self._counts["delete_calls"] += 1
-        return await self._queue.delete([decision.held.message for decision in chunk])
+        try:
+            return await self._queue.delete([decision.held.message for decision in chunk])
+        except Exception:
+            self._counts["delete_call_failures"] += 1
+            raise
 
     async def _release(self, chunk: Sequence[_Decision]) -> list[Message]:
         async with self._visibility:

@@ -23,8 +23,10 @@ class ConsumerStats:
         delete_failures: Entries of a delete that the queue refused, each try counted.
         receive_calls: Receives started.
         empty_receives: Receives that brought nothing.
+        receive_failures: Receives that the queue refused or did not answer.
         cancelled_receives: Receives that a stop cut off. What SQS had given them lapses uncounted.
         delete_calls: Delete calls, of up to ten entries.
+        delete_call_failures: Of those, ones that the queue refused or did not answer.
         extend_calls: Calls that extended visibility, of up to ten entries.
         outages: Outages met, of AWS and of the caller's own (``wait_out``).
         foreign_receives: Receives that the messages' receive counts tell of and this consumer did not make.
@@ -40,8 +42,10 @@ class ConsumerStats:
     delete_failures: int
     receive_calls: int
     empty_receives: int
+    receive_failures: int
     cancelled_receives: int
     delete_calls: int
+    delete_call_failures: int
     extend_calls: int
     outages: int
     foreign_receives: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +45,19 @@ async def open_ledger(
 
 @asynccontextmanager
 async def open_journal(
-    ledger: str | None, ordering: Any, settings: LedgerSettings | None, *, aws: Mapping[str, Any]
+    ledger: str | None,
+    ordering: Any,
+    settings: LedgerSettings | None,
+    *,
+    aws: Mapping[str, Any],
+    make: Callable[[Ledger, Order], Journal] = Journal,
 ) -> AsyncIterator[Journal]:
     """Open a dispatcher's side of the ledger; without a ledger, one that knows and notes nothing."""
     if ledger is None:
         yield Journal()
         return
     async with open_ledger(ledger, settings or LedgerSettings(), aws=aws) as opened:
-        yield Journal(opened, Order.of(ordering, ledger=ledger))
+        yield make(opened, Order.of(ordering, ledger=ledger))
 
 
 def database_url(conn_id: str) -> URL:

@@ -16,6 +16,7 @@ from airflow_s3events.triggers.s3_event import S3EventTrigger
 from airflow_s3events.triggers.s3_event_hold import S3EventHoldTrigger
 
 if TYPE_CHECKING:
+    from airflow_s3events.anomaly import AnomalyWatch
     from airflow_s3events.gates import Closed
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.journal import Ordering
@@ -70,6 +71,8 @@ class S3EventDispatchOperator(BaseOperator):
             nothing. A ``ByField``: the same, by a field of yours. ``"per_key"``, with a ledger: at most one
             run for a key works at a time, the next starts when it has ended, in S3's order; the others wait
             in the queue, whose ``maxReceiveCount`` must be 10 or more. Default ``"none"``.
+        anomaly: With a ledger, an ``AnomalyWatch``: a DAG gets a run for each spike of deletions, overwrites
+            or uploads, and for each principal that was never seen before.
         ledger_settings: How long the ledger remembers.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
@@ -99,6 +102,7 @@ class S3EventDispatchOperator(BaseOperator):
         ledger: str | None = None,
         ordering: Ordering = "none",
         ledger_settings: LedgerSettings | None = None,
+        anomaly: AnomalyWatch | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -123,6 +127,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.expected_hold_seconds = expected_hold_seconds
         self.parallel = parallel
         self.ledger, self.ordering, self.ledger_settings = ledger, ordering, ledger_settings
+        self.anomaly = anomaly
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify

@@ -251,6 +251,7 @@ class InMemoryQueue:
             body=stored.body,
             receive_count=stored.receives,
             sent_at=stored.sent_at,
+            received_at=self._clock(),
             attributes=stored.attributes,
         )
 

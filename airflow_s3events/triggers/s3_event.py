@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseTrigger, TriggerEvent
+from airflow_s3events._compat.stats import emitter
+from airflow_s3events.exceptions import BodyError
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
     from airflow_s3events.consumer.queue import Queue
+    from airflow_s3events.messages import Message, QueueAttributes
+    from airflow_s3events.metrics import Meter
+    from airflow_s3events.reporting import Emit
 
 #: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
 _VERSION = 1
@@ -91,6 +97,7 @@ class S3EventTrigger(BaseTrigger):
     async def _poll(self) -> str:
         """Ask until a message is there or the deadline has come; a new client after each outage."""
         from airflow_s3events.hooks.s3_events import hook_for
+        from airflow_s3events.metrics import Meter
 
         hook = hook_for(
             self.sqs_queue,
@@ -99,6 +106,8 @@ class S3EventTrigger(BaseTrigger):
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
+        emit = emitter("triggerer")
+        meter = Meter(self.sqs_queue)
         async with hook.open_client() as client:
             queue = await hook.queue(client, self.sqs_queue)
             is_counting = False
@@ -106,14 +115,47 @@ class S3EventTrigger(BaseTrigger):
                 counts = await queue.describe()
                 # What was put off and has just come back is not received to wake either.
                 is_counting = counts.in_flight > 0 or (is_counting and counts.waiting > 0)
-                if counts.waiting if is_counting else await _is_received(queue, left):
+                is_there = bool(counts.waiting) if is_counting else await _is_received(queue, left, meter)
+                if emit is not None:
+                    _report(emit, meter, counts, is_there=is_there)
+                if is_there:
                     return "messages"
                 if is_counting:
                     await asyncio.sleep(min(_COUNT_SECONDS, left))
         return "deadline"
 
 
-async def _is_received(queue: Queue, left_seconds: float) -> bool:
+async def _is_received(queue: Queue, left_seconds: float, meter: Meter) -> bool:
     """Long-poll once; what comes stays visible to all."""
     wait = max(1, min(_WAIT_SECONDS, int(left_seconds)))
-    return bool(await queue.receive(max_messages=1, wait_seconds=wait, visibility_seconds=0))
+    meter.count("receive.calls")
+    try:
+        messages = await queue.receive(max_messages=1, wait_seconds=wait, visibility_seconds=0)
+    except Exception:
+        meter.count("receive.failures")
+        raise
+    if not messages:
+        meter.count("receive.empty")
+    for message in messages:
+        _note(meter, message)
+    return bool(messages)
+
+
+def _note(meter: Meter, message: Message) -> None:
+    """Take the lag of what wakes: its first receive is this one, and no later one may count."""
+    from airflow_s3events.envelopes import parse_body
+    from airflow_s3events.observing import note_receive
+
+    with suppress(BodyError):  # the task meets it again, and settles it
+        for event in parse_body(message.body, message_id=message.delivery_id).events:
+            note_receive(meter, event, message)
+
+
+def _report(emit: Emit, meter: Meter, counts: QueueAttributes, *, is_there: bool) -> None:
+    """Send what was measured: with the counts that were asked for anyway, no call more."""
+    from airflow_s3events.reporting import note_queue
+
+    note_queue(meter, counts)
+    if is_there:
+        meter.count("wake_ups")
+    emit(meter.drain())

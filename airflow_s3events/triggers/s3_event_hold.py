@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseTrigger, TriggerEvent, trigger_runs
+from airflow_s3events._compat.stats import emitter
 
 if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.keeping import Keeper
+    from airflow_s3events.reporting import Reporter
+    from airflow_s3events.sqs import SqsQueue
 
 log = logging.getLogger(__name__)
 
@@ -197,15 +200,30 @@ class _Place:
                 max_in_flight=settings["max_held"],
                 receivers=1,
             )
-            async with Consumer(queue, how, dead_letters=await hook.queue(client, named)) as consumer:
+            consumer = Consumer(queue, how, dead_letters=await hook.queue(client, named))
+            keeper = self._make_keeper(consumer, attributes.max_receive_count)
+            async with self._reporter(keeper, queue), consumer:
                 consumer.pause()
-                self.keeper = self._make_keeper(consumer, attributes.max_receive_count)
+                self.keeper = keeper
                 self._ready.set()
-                await self.keeper.run()
+                await keeper.run()
+
+    def _reporter(self, keeper: Keeper, queue: SqsQueue) -> Reporter:
+        from airflow_s3events.reporting import HELD, Reporter, note_consumer, note_outcomes
+
+        holder = keeper.holder
+
+        def note() -> None:
+            note_consumer(holder.meter, keeper.consumer)
+            holder.meter.gauge("messages.held", len(holder))
+            note_outcomes(holder.meter, holder.counts, HELD)
+
+        return Reporter(holder.meter, emitter("triggerer"), note=note, describe=queue.describe)
 
     def _make_keeper(self, consumer: Consumer, max_receive_count: int | None) -> Keeper:
         from airflow_s3events.holding import Holder
         from airflow_s3events.keeping import Keeper
+        from airflow_s3events.metrics import Meter
         from airflow_s3events.routing import Routes
         from airflow_s3events.settlement import receives_for_tries
 
@@ -215,6 +233,7 @@ class _Place:
             runs=trigger_runs(),
             max_receive_count=receives_for_tries(max_receive_count, settings["parallel"]),
             retry_delay_seconds=settings["retry_delay_seconds"],
+            meter=Meter(settings["sqs_queue"]),
         )
         return Keeper(consumer=consumer, holder=holder, routes=Routes.of(settings["routes"]))
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_s3events.anomaly import AnomalyWatch
 from airflow_s3events.arns import Arn
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import content_type, tag
+from airflow_s3events.ledger import Ledger
+from airflow_s3events.ledger.sql import SqlStore
 from airflow_s3events.policies import Request, Resources, evaluate, role_policy
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
@@ -90,3 +96,25 @@ def test_an_assets_watcher_cannot_ask() -> None:
     trigger = S3EventAssetTrigger(sqs_queue="q", when=tag("class"))
     with pytest.raises(ConfigurationError, match="an asset's watcher does not ask"):
         trigger.check_settings()
+
+
+def test_a_watch_for_anomalies_needs_a_ledger() -> None:
+    watch = AnomalyWatch(dag_id="told")
+    with pytest.raises(ConfigurationError, match=r"anomaly: .*set ledger"):
+        operator_of(anomaly=watch).check_settings()
+    operator_of(anomaly=watch, ledger="sql:ledger").check_settings()
+
+
+def test_the_past_of_a_bucket_is_kept_in_the_dispatchers_ledger(
+    bucket: Bucket, airflow_side: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    connection = {"conn_type": "sqlite", "host": f"{tmp_path}/ledger.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_LEDGER", json.dumps(connection))
+    upload(bucket, "a.txt")
+    operator = operator_of(bucket.queue, ledger="sql:ledger", anomaly=AnomalyWatch(dag_id="archive"))
+    deferral_of(operator)
+    ledger = Ledger(SqlStore(f"sqlite:///{tmp_path}/ledger.db"))
+    state = asyncio.run(ledger.progress(f"anomaly/{operator.dag_id}/{operator.task_id}/{bucket.name}"))
+    assert state is not None
+    assert state["series"]["uploads"]["count"] == 1
+    assert len(airflow_side.runs) == 1

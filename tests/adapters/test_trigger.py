@@ -12,6 +12,7 @@ from airflow.models.trigger import Trigger
 
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.messages import QueueAttributes
+from airflow_s3events.metrics import Meter
 from airflow_s3events.settlement import check_redrive
 from airflow_s3events.testing import InMemoryQueue, run_in_virtual_time
 from airflow_s3events.triggers.s3_event import S3EventTrigger, _is_received
@@ -172,7 +173,7 @@ def test_a_message_that_wakes_every_dispatcher_can_still_be_read_and_put_off_onc
 
     async def scenario() -> list[int]:
         queue = InMemoryQueue(dead_letters=InMemoryQueue("dlq"), max_receive_count=least)
-        waiting = [asyncio.ensure_future(_is_received(queue, 60.0)) for _ in range(dispatchers)]
+        waiting = [asyncio.ensure_future(_is_received(queue, 60.0, Meter())) for _ in range(dispatchers)]
         await asyncio.sleep(1)
         queue.put("{}")
         assert all(await asyncio.gather(*waiting))

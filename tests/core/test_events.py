@@ -29,9 +29,10 @@ def test_the_json_form_names_its_schema_first() -> None:
     assert next(iter(make_event().serialize().items())) == ("schema", 1)
 
 
-def test_unknown_members_are_left_behind() -> None:
-    data = make_event().serialize() | {"tomorrow": 1}
-    assert ObjectEvent.deserialize(data) == make_event()
+def test_unknown_members_are_kept_under_extra_and_never_take_the_place_of_one() -> None:
+    event = make_event(extra={"today": 1})
+    data = event.serialize() | {"tomorrow": 2, "today": 3, "event_id": "e", "acknowledge": "run_succeeded"}
+    assert ObjectEvent.deserialize(data) == make_event(extra={"today": 1, "tomorrow": 2})
 
 
 @pytest.mark.parametrize("schema", [1, "1", 1.4, "1.4"])

@@ -15,7 +15,7 @@ from airflow_s3events.holding import Holder
 from airflow_s3events.identity import run_id
 from airflow_s3events.keeping import Keeper
 from airflow_s3events.routing import Routes
-from airflow_s3events.settlement import RunState
+from airflow_s3events.settlement import RunState, receives_for_tries
 from airflow_s3events.testing import InMemoryQueue, run_in_virtual_time
 from airflow_s3events.testing.bodies import object_created_body, object_record, records_body
 from tests.core.dispatch_fakes import FakeRuns
@@ -33,7 +33,8 @@ class World:
         self.on_redelivery = on_redelivery
         self.max_held = max_held
         self.routes = Routes.of("process")
-        self.runs = FakeRuns("process")
+        self.runs: FakeRuns = FakeRuns("process")
+        self.dispatchers = 1
         self.tasks = 0
 
     def put(self, *keys: str) -> None:
@@ -65,7 +66,7 @@ class World:
                 now=lambda: asyncio.get_running_loop().time(),
                 clock=lambda: asyncio.get_running_loop().time(),
             )
-            dispatcher.hold_runs(self.on_redelivery, 60.0)
+            dispatcher.hold_runs(self.on_redelivery, 60.0, dispatchers=self.dispatchers)
             await dispatcher.run()
 
     async def keep(self, seconds: float, *, tasks: bool = True) -> None:
@@ -76,7 +77,8 @@ class World:
         ends_at = asyncio.get_running_loop().time() + seconds
         async with Consumer(self.queue, settings, dead_letters=self.dead_letters) as consumer:
             consumer.pause()
-            holder = Holder(inbox=consumer, runs=self.runs, max_receive_count=self.limit)
+            limit = receives_for_tries(self.limit, self.dispatchers)
+            holder = Holder(inbox=consumer, runs=self.runs, max_receive_count=limit)
             keeper = Keeper(consumer=consumer, holder=holder, routes=self.routes)
             running = asyncio.ensure_future(keeper.run())
             try:

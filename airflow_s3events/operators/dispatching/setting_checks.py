@@ -61,6 +61,8 @@ def check(operator: S3EventDispatchOperator) -> None:
             "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
             " started again would hold all others of its key back"
         )
+    if operator.anomaly is not None and operator.ledger is None:
+        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
 
 
 def _check_holding(routes: Routes) -> None:

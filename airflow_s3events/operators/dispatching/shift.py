@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import airflow_runs
+from airflow_s3events._compat.stats import emitter
 from airflow_s3events.exceptions import OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.operators.dispatching.queues import Queues, open_queues
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
-    from airflow_s3events.journal import Journal
+    from airflow_s3events.journal import Journal, Order
+    from airflow_s3events.ledger import Ledger
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
+    from airflow_s3events.reporting import Reporter
 
 #: Messages between two read-backs of the runs just created.
 _BATCH_COUNT = 50
@@ -86,11 +89,12 @@ class Shift:
         try:
             with suppress(OutageError):
                 await asked
-            # Each gate remembers its answer; one that got none is asked again.
-            closed = await dispatcher.waiting()
-            if closed is None:
-                async with self._journal() as dispatcher.journal, consumer:
-                    closed = await dispatcher.run()
+            async with self._reporter(consumer, dispatcher, queues):
+                # Each gate remembers its answer; one that got none is asked again.
+                closed = await dispatcher.waiting()
+                if closed is None:
+                    async with self._journal() as dispatcher.journal, consumer:
+                        closed = await dispatcher.run()
         finally:
             self._report(consumer, dispatcher)
         return closed
@@ -118,7 +122,35 @@ class Shift:
 
         operator = self._operator
         aws = operator.aws_arguments()
-        return open_journal(operator.ledger, operator.ordering, operator.ledger_settings, aws=aws)
+        settings = operator.ledger_settings
+        return open_journal(operator.ledger, operator.ordering, settings, aws=aws, make=self._make_journal)
+
+    def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
+        from airflow_s3events.alarms import Alarms, WatchingJournal
+        from airflow_s3events.journal import Journal
+
+        operator = self._operator
+        if operator.anomaly is None:
+            return Journal(ledger, order)
+        name = f"{operator.dag_id}/{operator.task_id}"
+        return WatchingJournal(ledger, order, Alarms(operator.anomaly, airflow_runs(), ledger, name))
+
+    def _reporter(self, consumer: Consumer, dispatcher: Dispatcher, queues: Queues) -> Reporter:
+        from airflow_s3events import reporting
+        from airflow_s3events.reporting import DISPATCHED, HELD, note_consumer, note_outcomes
+
+        meter, holder = dispatcher.meter, dispatcher.holder
+        # Asked for anyway when the queue was opened.
+        reporting.note_queue(meter, queues.attributes)
+
+        def note() -> None:
+            note_consumer(meter, consumer)
+            note_outcomes(meter, dispatcher.counts, DISPATCHED)
+            if holder is not None:
+                meter.gauge("messages.held", len(holder))
+                note_outcomes(meter, holder.counts, HELD)
+
+        return reporting.Reporter(meter, emitter("task"), note=note, describe=queues.queue.describe)
 
     def _make_consumer(self, queues: Queues) -> Consumer:
         from airflow_s3events.consumer import Consumer
@@ -132,6 +164,7 @@ class Shift:
 
     def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
         from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+        from airflow_s3events.metrics import Meter
         from airflow_s3events.routing import Routes
 
         operator = self._operator
@@ -151,6 +184,7 @@ class Shift:
             clock=time.monotonic,
             gates=gates,
             source=self._source,
+            meter=Meter(operator.sqs_queue),
         )
         if operator.acknowledge == "run_succeeded":
             dispatcher.hold_runs(

@@ -12,14 +12,16 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from airflow_s3events._compat.stats import emitter
 from airflow_s3events.preload import preload, uncollected
 from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:
-    from airflow_s3events.consumer import ConsumerSettings
+    from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.hauls import HaulStream, Unmatched
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.messages import QueueAttributes
+    from airflow_s3events.reporting import Reporter
     from airflow_s3events.sqs import SqsQueue
 
 log = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ async def open_haul_stream(
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.hauls import HaulSettings, HaulStream
     from airflow_s3events.hooks.s3_events import hook_for
+    from airflow_s3events.metrics import Meter
 
     hook = hook_for(
         arguments.sqs_queue,
@@ -112,17 +115,23 @@ async def open_haul_stream(
     attributes = await queue.describe()
     dead_letters = await _dead_letters(hook, client, arguments, attributes)
     settings = consumer_settings(arguments)
-    consumer = await stack.enter_async_context(Consumer(queue, settings, dead_letters=dead_letters))
-    stream = HaulStream(
-        consumer,
-        watchers,
-        HaulSettings(
-            unmatched=arguments.unmatched,
-            max_receive_count=attributes.max_receive_count,
-        ),
-    )
+    consumer = Consumer(queue, settings, dead_letters=dead_letters)
+    how = HaulSettings(unmatched=arguments.unmatched, max_receive_count=attributes.max_receive_count)
+    stream = HaulStream(consumer, watchers, how, meter=Meter(arguments.sqs_queue))
+    await stack.enter_async_context(_reporter(stream, consumer, queue))
+    await stack.enter_async_context(consumer)
     stack.push_async_callback(stream.finish)
     return stream
+
+
+def _reporter(stream: HaulStream, consumer: Consumer, queue: SqsQueue) -> Reporter:
+    from airflow_s3events.reporting import HAULED, Reporter, note_consumer, note_outcomes
+
+    def note() -> None:
+        note_consumer(stream.meter, consumer)
+        note_outcomes(stream.meter, stream.counts, HAULED)
+
+    return Reporter(stream.meter, emitter("triggerer"), note=note, describe=queue.describe)
 
 
 def consumer_settings(arguments: QueueArguments) -> ConsumerSettings:

@@ -1,0 +1,145 @@
+"""``AirflowState``: what Airflow 3's REST API says of itself, of a dispatcher and of the DAGs it starts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.hooks.airflow_rest import AirflowRestHook
+from airflow_s3events.watchdog import AirflowFacts, DagFacts, TaskFacts
+
+#: Runs that are looked at, the newest first.
+_RUNS = 10
+_UNENDED = ("queued", "running")
+#: The member of a task instance that says since when it is in a state.
+_SINCE = {"queued": "queued_when", "scheduled": "scheduled_when"}
+_ENDED_TASKS = ("success", "failed", "skipped", "upstream_failed", "removed")
+
+
+class AirflowState:
+    """Reads, and changes nothing. Needs the right to read DAGs, their runs and tasks, and jobs.
+
+    Args:
+        api: The API.
+    """
+
+    def __init__(self, api: AirflowRestHook) -> None:
+        self._api = api
+
+    def facts(
+        self, dispatcher: str | None, targets: Sequence[str], *, max_queued_runs: int = 1_000
+    ) -> AirflowFacts:
+        """Return what there is to know.
+
+        Raises:
+            ConfigurationError: The API does not let us in.
+            OutageError: It is away.
+        """
+        scheduler = self._get("/monitor/health").get("scheduler") or {}
+        jobs = self._get("/jobs", job_type="TriggererJob", is_alive="true", limit=1)
+        return AirflowFacts(
+            scheduler=str(scheduler.get("status")),
+            triggerers=int(jobs["total_entries"]),
+            dispatcher=None if dispatcher is None else self.dag(dispatcher, with_tasks=True),
+            targets=[self.dag(dag_id) for dag_id in targets],
+            max_queued_runs=max_queued_runs,
+        )
+
+    def dag(self, dag_id: str, *, with_tasks: bool = False) -> DagFacts:
+        """Return what there is to know of one DAG."""
+        answer = self._api.call("GET", _path(dag_id))
+        if not answer.is_there:
+            return DagFacts(dag_id=dag_id, exists=False)
+        runs = self.runs(dag_id)
+        queued = self._get(f"{_path(dag_id)}/dagRuns", state="queued", limit=1)["total_entries"]
+        under_way = [run for run in runs if run["state"] in _UNENDED]
+        ends = [seconds_of(run["end_date"]) for run in runs if run.get("end_date")]
+        tasks = [task for run in under_way for task in self._tasks(dag_id, run)] if with_tasks else []
+        return DagFacts(
+            dag_id=dag_id,
+            is_paused=bool(answer.data["is_paused"]),
+            is_broken=bool(answer.data.get("has_import_errors")),
+            queued=int(queued),
+            states=tuple(str(run["state"]) for run in runs),
+            idle_since=None if under_way else max(ends, default=None),
+            tasks=tasks,
+        )
+
+    def runs(self, dag_id: str, *, most: int = _RUNS) -> list[Mapping[str, Any]]:
+        """Return the last runs of a DAG, the newest first, as the API has them; of an unknown one none."""
+        answer = self._api.call(
+            "GET", f"{_path(dag_id)}/dagRuns", query={"order_by": "-run_after", "limit": most}
+        )
+        return list(answer.data["dag_runs"]) if answer.is_there else []
+
+    def seen(self, dag_id: str, *, most: int = _RUNS) -> list[dict[str, Any]]:
+        """Return the last runs of a DAG that an event started, the newest first, as rows to show."""
+        rows = []
+        for run in self.runs(dag_id, most=most):
+            event = (run.get("conf") or {}).get("s3_event")
+            if event is not None:
+                rows.append(
+                    {
+                        "started": run.get("queued_at") or run.get("run_after"),
+                        "object": f"s3://{event['bucket']}/{event['key']}",
+                        "event_type": event.get("event_type"),
+                        "dag_id": dag_id,
+                        "run_id": run["dag_run_id"],
+                        "state": run["state"],
+                        "url": self._api.run_url(dag_id, str(run["dag_run_id"])),
+                    }
+                )
+        return rows
+
+    def _tasks(self, dag_id: str, run: Mapping[str, Any]) -> list[TaskFacts]:
+        path = f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"
+        found = self._get(path, limit=100)["task_instances"]
+        return [_task(one) for one in found if one.get("state") not in _ENDED_TASKS]
+
+    def _get(self, path: str, **query: Any) -> Any:
+        answer = self._api.call("GET", path, query=query)
+        if not answer.is_there:
+            raise ConfigurationError(f"airflow_conn_id: Airflow answers {answer.status} to GET {path}")
+        return answer.data
+
+
+def state_of_command(args: argparse.Namespace) -> AirflowState | None:
+    """Return what a command's options lead to; None where they name no way to Airflow's API."""
+    if args.airflow_conn_id is None and args.mwaa_environment is None:
+        return None
+    return AirflowState(
+        AirflowRestHook(
+            airflow_conn_id=args.airflow_conn_id or "airflow_api",
+            mwaa_environment=args.mwaa_environment,
+            aws_conn_id=args.aws_conn_id,
+            region_name=args.region_name,
+        )
+    )
+
+
+def _task(found: Mapping[str, Any]) -> TaskFacts:
+    trigger = found.get("trigger") or {}
+    state = str(found.get("state"))
+    since = trigger.get("created_date") if state == "deferred" else found.get(_SINCE.get(state, ""))
+    return TaskFacts(
+        task_id=str(found["task_id"]),
+        state=state,
+        since=None if since is None else seconds_of(since),
+        triggerer_id=trigger.get("triggerer_id"),
+        # Airflow before 3.2 has no queues of triggers.
+        trigger_queue=trigger.get("queue"),
+        try_number=int(found.get("try_number") or 1),
+    )
+
+
+def seconds_of(text: str) -> float:
+    """Return a moment as the API writes it, in seconds since the epoch."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def _path(dag_id: str) -> str:
+    return f"/dags/{quote(dag_id, safe='')}"

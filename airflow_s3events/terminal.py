@@ -1,0 +1,36 @@
+"""Tables for people: drawn on a terminal, aligned text elsewhere. Object keys are somebody else's text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def printable(text: object) -> str:
+    """Return ``text`` with everything that a terminal could take for a command written out."""
+    return ascii(str(text))[1:-1]
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under their columns; nothing where there are none."""
+    if not rows:
+        return
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _draw(columns, cells)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for row in (columns, *cells):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns)
+    for row in cells:
+        # As text: what looks like markup in a key is none.
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console().print(table)

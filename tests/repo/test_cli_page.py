@@ -1,0 +1,32 @@
+"""The page of the command line is that of the commands, and each says what its exit statuses mean."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+
+import pytest
+
+from airflow_s3events.cli import COMMANDS
+from tests.repo.cli_page import PAGE, actions_of, is_shown, parser_of, text
+
+
+def test_the_page_is_what_the_parsers_say() -> None:
+    assert PAGE.read_text() == text(), "write it anew: python -m tests.repo.cli_page --write"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_exit_status_of_a_command_is_in_its_help(command: str) -> None:
+    names = vars(import_module(COMMANDS[command].module)).items()
+    # A status is a small number by a public name in capitals; larger ones are limits.
+    statuses = {value for name, value in names if re.fullmatch("[A-Z][A-Z_]*", name) and type(value) is int}
+    told = re.search(r"Exit status:(.*)", parser_of(command).description or "", re.DOTALL)
+    assert told is not None
+    assert {value for value in statuses if value < 10} <= set(map(int, re.findall(r"\b\d\b", told[1])))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_says_what_it_is(command: str) -> None:
+    parsers = [parser_of(command), *actions_of(parser_of(command)).values()]
+    shown = [action for parser in parsers for action in parser._actions if is_shown(action)]
+    assert [action.dest for action in shown if not action.help] == []
