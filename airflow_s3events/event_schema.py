@@ -10,7 +10,7 @@ import argparse
 import json
 from typing import Any
 
-from airflow_s3events.events import SCHEMA
+from airflow_s3events.events import SCHEMA as _VERSION
 from airflow_s3events.facts import STATES
 
 _TEXT = {"type": ["string", "null"]}
@@ -34,7 +34,7 @@ _FACTS: dict[str, Any] = {
 }
 
 _PROPERTIES: dict[str, Any] = {
-    "schema": {"const": SCHEMA, "description": "Version of this form."},
+    "schema": {"const": _VERSION, "description": "Version of this form."},
     "envelope": {"type": "string", "description": "Nesting of envelopes, outermost first."},
     "event_name": {"type": "string", "description": "As sent, without s3:; or EventBridge's detail-type."},
     "event_type": {"type": "string", "description": "The same in S3's own terms: ObjectCreated:Put."},

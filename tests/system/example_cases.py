@@ -295,6 +295,7 @@ NOT_RUN = {
     "route_by_prefix": "tests/system/test_object_in_run_out.py runs what it shows",
     "routing_table": "needs its TOML file beside it; tests/core reads such files",
     "set_up": "tests/system/test_notification_setup.py runs what it shows",
+    "take_turns": "tests/adapters/test_turns.py and the tests of the ledger run what it shows",
     "wait_for_object": "tests/system/test_sensor.py runs what it shows",
     "watch_for_anomalies": "needs a week of events; tests/core/test_alarms.py has them",
 }
