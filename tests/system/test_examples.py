@@ -1,6 +1,6 @@
 """The example DAGs on a real Airflow, against emulators of the services that they hand over to.
 
-Two start by themselves from their assets, two from their dispatchers. For the others the dispatchers stay
+Two start by themselves from their assets, one from its dispatcher. For the others the dispatchers stay
 paused, so that they do not take all worker slots: the run is started as the example's own routes say, with
 S3's own message.
 """
@@ -53,7 +53,7 @@ def started(clouds: Clouds, cluster: Cluster) -> Iterator[Cluster]:
     for case in STARTED:
         _start(clouds, cluster, case)
     yield cluster
-    for dag_id in [case.target for case in WATCHED] + ["lake_drop_dispatcher", "tag_dispatcher"]:
+    for dag_id in [case.target for case in WATCHED] + ["lake_drop_dispatcher"]:
         cluster.api.set_paused(dag_id, True)
     for file in files:
         file.unlink()
@@ -64,9 +64,7 @@ def _prepare(clouds: Clouds, case: Case) -> None:
     for bucket in case.others:
         clouds.s3.create_bucket(Bucket=bucket)
     case.prepare(clouds)
-    clouds.s3.put_object(
-        Bucket=case.bucket, Key=case.key, Body=case.body, Metadata=dict(case.metadata), Tagging=case.tags
-    )
+    clouds.s3.put_object(Bucket=case.bucket, Key=case.key, Body=case.body, Metadata=dict(case.metadata))
     if case.example == "deletion_spike":
         keys = [f"kept/{number}.json" for number in range(8)]
         for key in keys:
