@@ -76,6 +76,14 @@ def note_queue(meter: Meter, found: QueueAttributes) -> None:
     meter.gauge("queue.delayed", found.delayed)
 
 
+def send(meter: Meter, emit: Emit) -> None:
+    """Send what the meter holds; what cannot be sent is lost, and logged: work goes on without it."""
+    try:
+        emit(meter.drain())
+    except Exception as error:
+        log.warning("Metrics could not be sent: %s: %s", type(error).__name__, error)
+
+
 class Reporter:
     """Sends on what a meter holds, every ``REPORT_SECONDS`` and at the end of the ``async with`` block.
 
@@ -131,4 +139,4 @@ class Reporter:
     def _report(self) -> None:
         if self._emit is not None:
             self._note()
-            self._emit(self._meter.drain())
+            send(self._meter, self._emit)

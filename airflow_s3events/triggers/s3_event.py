@@ -153,9 +153,9 @@ def _note(meter: Meter, message: Message) -> None:
 
 def _report(emit: Emit, meter: Meter, counts: QueueAttributes, *, is_there: bool) -> None:
     """Send what was measured: with the counts that were asked for anyway, no call more."""
-    from airflow_s3events.reporting import note_queue
+    from airflow_s3events.reporting import note_queue, send
 
     note_queue(meter, counts)
     if is_there:
         meter.count("wake_ups")
-    emit(meter.drain())
+    send(meter, emit)

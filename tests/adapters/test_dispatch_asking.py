@@ -77,13 +77,11 @@ def test_every_call_is_in_the_policy_of_its_role(
     assert channel.runs
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 holds no messages, whatever the routes")
 def test_a_filter_that_asks_is_refused_where_messages_are_held_and_enrich_is_not() -> None:
     with pytest.raises(ConfigurationError, match=r"run_succeeded.*enrich="):
         operator_of(routes=ROUTES, acknowledge="run_succeeded").check_settings()
-    if AIRFLOW >= (3, 0):
-        operator_of(
-            routes=Route(dag_id="process", enrich=["tags"]), acknowledge="run_succeeded"
-        ).check_settings()
+    operator_of(routes=Route(dag_id="process", enrich=["tags"]), acknowledge="run_succeeded").check_settings()
 
 
 @pytest.mark.parametrize("age", [0, -1, "1", True])

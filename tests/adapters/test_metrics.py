@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,58 +18,9 @@ from airflow_s3events.testing import object_created_body
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from tests.adapters.test_dispatch_operator import Side, deferral_of, operator_of, upload
 from tests.lines import AIRFLOW
+from tests.statsd import StatsdServer
 
 TABLE = Path(__file__).parents[2] / "docs/reference/metrics.md"
-KINDS = {"c": "counter", "g": "gauge", "ms": "timing"}
-
-
-class StatsdServer:
-    """Keeps what it is sent: (name, kind, value, tags) of each datagram's line."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(0.2)
-        self.port: int = self._socket.getsockname()[1]
-        self._lines: list[str] = []
-        self._is_closed = False
-        self._thread = threading.Thread(target=self._receive, daemon=True)
-        self._thread.start()
-
-    def _receive(self) -> None:
-        while not self._is_closed:
-            try:
-                self._lines += self._socket.recv(65_535).decode().splitlines()
-            except TimeoutError:
-                continue
-
-    def close(self) -> None:
-        """Stop receiving."""
-        self._is_closed = True
-        self._thread.join()
-        self._socket.close()
-
-    def samples(self, *, quiet_seconds: float = 0.5) -> list[tuple[str, str, float, dict[str, str]]]:
-        """Return the package's samples once nothing more has come for a while."""
-        before = -1
-        while before != len(self._lines):
-            before = len(self._lines)
-            time.sleep(quiet_seconds)
-        return [found for line in self._lines if (found := _parsed(line))[0].startswith(PREFIX)]
-
-    def sums(self) -> dict[str, float]:
-        """Return each counter's sum by its name without ``s3events.``."""
-        found: dict[str, float] = {}
-        for name, kind, value, _ in self.samples():
-            if kind == "counter":
-                found[name.removeprefix(PREFIX)] = found.get(name.removeprefix(PREFIX), 0) + value
-        return found
-
-
-def _parsed(line: str) -> tuple[str, str, float, dict[str, str]]:
-    head, value, kind = re.fullmatch(r"(.*):([^|:]*)\|(\w+).*", line).groups()  # type: ignore[union-attr]
-    name, *tags = head.removeprefix("airflow.").split(",")
-    return name, KINDS[kind], float(value), dict(tag.split("=") for tag in tags)
 
 
 @pytest.fixture
@@ -79,13 +28,8 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsdServer]:
     """Airflow's stats lead to a server of the test's own, in tasks and in triggerers."""
     pytest.importorskip("statsd", reason="Airflow sends StatsD with the package statsd only")
     server = StatsdServer()
-    for name, value in {
-        "STATSD_ON": "True",
-        "STATSD_HOST": "127.0.0.1",
-        "STATSD_PORT": str(server.port),
-        "STATSD_INFLUXDB_ENABLED": "True",
-    }.items():
-        monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
+    for name, value in server.settings.items():
+        monkeypatch.setenv(name, value)
     _set_up_as_airflow_does()
     yield server
     server.close()

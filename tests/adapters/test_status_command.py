@@ -14,8 +14,9 @@ from airflow_s3events.testing import object_created_body
 from airflow_s3events.watchdog import FINDINGS
 from tests.adapters.airflow_api import served
 from tests.adapters.airflow_state_api import AirflowStateApi
-from tests.adapters.test_metrics import StatsdServer, statsd
+from tests.adapters.test_metrics import statsd
 from tests.adapters.test_trigger import receive
+from tests.statsd import StatsdServer
 
 __all__ = ["statsd"]
 _API = ("--airflow-conn-id", "airflow_api")

@@ -48,6 +48,7 @@ def spike(bucket: BucketWatch, window: float, times: int = 40, **more: Any) -> l
     ]
 
 
+@pytest.mark.timeout(600)  # 18,000 windows, each against a week
 def test_spikes_of_eight_sigma_are_found_and_next_to_nothing_else() -> None:
     seeds = [secrets.randbits(32) for _ in range(5)]
     print("seeds:", *seeds)

@@ -107,3 +107,18 @@ def test_an_outcome_that_has_not_come_is_said_to_be_none() -> None:
     note_outcomes(meter, Counter(succeeded=2), HELD)
     found = {sample.name: sample.value for sample in meter.drain()}
     assert found == dict.fromkeys((f"s3events.{name}" for name in HELD), 0) | {"s3events.runs.succeeded": 2}
+
+
+def test_what_cannot_be_sent_ends_no_work_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    def emit(_: Sequence[Sample]) -> None:
+        raise OSError("no buffer space")
+
+    async def scenario() -> str:
+        meter = Meter("q")
+        describe = InMemoryQueue().describe
+        async with Reporter(meter, emit, note=lambda: meter.total("outages", 0), describe=describe):
+            await asyncio.sleep(25)
+        return "done"
+
+    assert run_in_virtual_time(scenario()) == "done"
+    assert caplog.text.count("no buffer space") == 3

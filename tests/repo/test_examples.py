@@ -18,6 +18,7 @@ OPTIONAL = {"multi_cloud": "google", "jenkins_job": "jenkins"}
 #: What Airflow 2 has not.
 FROM_AIRFLOW_3 = {
     "s3_event_asset(": "assets are watched from Airflow 3 on",
+    "triggering_asset_events": "asset events have this name from Airflow 3 on",
     'acknowledge="run_succeeded"': "messages are held from Airflow 3 on",
 }
 #: How examples/every_airflow.py takes Airflow's own names, for those that have them from Airflow 3 alone.
@@ -41,6 +42,8 @@ def on_this_line(path: Path, folder: Path) -> Path:
     if AIRFLOW >= (3, 0) or path.stem == "every_airflow":
         return path
     imports = re.compile(r"^from airflow\.sdk import (.+)\n", re.MULTILINE)
+    for beside in path.parent.glob("*.toml"):
+        (folder / beside.name).write_text(beside.read_text())
     written = folder / path.name
     written.write_text(imports.sub(lambda match: BEFORE_3.format(names=match[1]), source))
     return written

@@ -296,4 +296,5 @@ NOT_RUN = {
     "routing_table": "needs its TOML file beside it; tests/core reads such files",
     "set_up": "tests/system/test_notification_setup.py runs what it shows",
     "wait_for_object": "tests/system/test_sensor.py runs what it shows",
+    "watch_for_anomalies": "needs a week of events; tests/core/test_alarms.py has them",
 }

@@ -18,9 +18,9 @@ _IS_FULL = os.environ.get("S3EVENTS_FULL") == "1"
 _DEFERRALS = 50 if _IS_FULL else 4
 #: Scenes played at the same time: as many as the one Airflow has worker slots for.
 _AT_ONCE = 4
-_PATIENCE_SECONDS = 1500 if _IS_FULL else 400
+_PATIENCE_SECONDS = 1500 if _IS_FULL else 560
 #: Airflow 3.0 takes a task that was cleared while it worked up again after its heartbeat time-out, 300 s.
-_CLEARED_SECONDS = 380.0 if AIRFLOW == (3, 0) else 120.0
+_CLEARED_SECONDS = 500.0 if AIRFLOW == (3, 0) else 120.0
 
 
 def three_runs(scene: Scene) -> None:

@@ -10,11 +10,8 @@ from airflow_s3events.envelopes import parse_body
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.testing.bodies import object_created_body
 from tests.adapters.queues import attributes
-from tests.lines import AIRFLOW, DAG_IMPORTS
+from tests.lines import DAG_IMPORTS
 from tests.system.conftest import AddDags, Eventually
-
-#: Whether a callback for a run, which the DAG processor calls, gets the run's conf.
-_RUN_HAS_CONF = AIRFLOW < (3, 0) or AIRFLOW >= (3, 1)
 
 _FAILING = f"""{DAG_IMPORTS}
 from airflow_s3events import S3EventFailureNotifier
@@ -47,11 +44,10 @@ def test_a_failed_task_sends_its_event_back_and_a_failed_run_is_a_dead_letter(
     (sent,) = eventually(lambda: _received(aws, bucket.queue_url), 120)
     assert attributes(sent)["attempt"] == "1"
     assert parse_body(sent["Body"], message_id="m").events == (event,)
-    if _RUN_HAS_CONF:
-        (letter,) = eventually(lambda: _received(aws, bucket.dlq_url), 120)
-        said = attributes(letter)
-        assert (said["dag_id"], said["run_id"]) == (dag_id, run_id(event))
-        assert said["reason"]
+    (letter,) = eventually(lambda: _received(aws, bucket.dlq_url), 120)
+    said = attributes(letter)
+    assert (said["dag_id"], said["run_id"]) == (dag_id, run_id(event))
+    assert said["reason"]
 
 
 def _received(aws: EmbeddedAws, queue_url: str) -> list[dict[str, Any]]:
