@@ -65,9 +65,13 @@ def sensor_task(
 
 def reaches(scene: Scene, wanted: str, task_id: str = "wait", suffix: str = "waits") -> dict[str, Any]:
     """Wait for a task's state."""
-    return scene.waits_until(
-        lambda: sensor_task(scene, task_id, suffix, wanted), f"{task_id} of {suffix}: {wanted}"
-    )
+    try:
+        return scene.waits_until(
+            lambda: sensor_task(scene, task_id, suffix, wanted), f"{task_id} of {suffix}: {wanted}"
+        )
+    except AssertionError as error:
+        tasks = [(task["task_id"], task["state"], task["try_number"]) for task in scene.tasks(f"-{suffix}")]
+        raise AssertionError(f"{error}; {tasks}") from error
 
 
 def finds(scene: Scene, *keys: str, suffix: str = "waits") -> None:
