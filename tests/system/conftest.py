@@ -13,6 +13,8 @@ Fixtures for tests, the fault harness and the benchmarks:
     ``add_dags(source)`` puts a DAG file into Airflow's folder, waits until each of its DAGs is known, and
     returns their ids; the file goes when the test ends. In the source ``%(name)s`` becomes a name of the
     test's own, and ``dag_id="..."`` names each DAG.
+``statsd``
+    The ``StatsdServer`` that gets Airflow's metrics.
 ``eventually``
     ``eventually(probe, timeout_seconds=60)`` asks until the answer is true, and fails with Airflow's logs.
 
@@ -38,6 +40,7 @@ import pytest
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
 from tests.emulators import free_port
+from tests.statsd import StatsdServer
 from tests.system.postgres import Postgres, PostgresMissingError
 
 T = TypeVar("T")
@@ -111,15 +114,27 @@ def services_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def statsd() -> Iterator[StatsdServer]:
+    """What the whole Airflow sends as its metrics."""
+    server = StatsdServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
 def cluster(
-    system_folder: Path, database_url: str | None, aws: EmbeddedAws, services_port: int
+    system_folder: Path,
+    database_url: str | None,
+    aws: EmbeddedAws,
+    services_port: int,
+    statsd: StatsdServer,
 ) -> Iterator[Cluster]:
     """A whole Airflow for the whole suite; its ``aws_default`` connection leads to ``aws``."""
     running = Cluster(
         system_folder / "airflow",
         dags_folder=system_folder / "dags",
         database_url=database_url,
-        environment={"AIRFLOW_CONN_AWS_DEFAULT": _connection(aws, services_port)},
+        environment={"AIRFLOW_CONN_AWS_DEFAULT": _connection(aws, services_port), **statsd.settings},
         remove_folder=system_folder,
     )
     with running:
