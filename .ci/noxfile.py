@@ -21,8 +21,14 @@ nox.options.sessions = ["tests"]
 
 ROOT = Path(__file__).parent.parent
 LINES = sorted(path.stem for path in (ROOT / ".ci" / "constraints").glob("*.txt"))
-#: Object in, run out; kills of the task; and what a target may do meanwhile.
-SYSTEM = ("test_object_in_run_out.py", "test_dispatcher.py", "test_recovery.py", "test_faults.py")
+#: Object in, run out; kills of the task; what a target may do meanwhile; waiting for an object.
+SYSTEM = (
+    "test_object_in_run_out.py",
+    "test_dispatcher.py",
+    "test_recovery.py",
+    "test_sensor.py",
+    "test_faults.py",
+)
 
 
 def install(session: nox.Session, line: str) -> None:
