@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 from zlib import crc32
 
+from airflow_s3events.choices import Choices
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
 from airflow_s3events.dispatch_settings import DispatchSettings
 from airflow_s3events.enrich import Enricher, FactSource
@@ -31,7 +32,7 @@ from airflow_s3events.journal import Journal, KnownStarter
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read, note_run
-from airflow_s3events.routing import Route, Routes
+from airflow_s3events.routing import Match, Route, Routes
 from airflow_s3events.settlement import (
     Disposition,
     RunState,
@@ -235,13 +236,18 @@ class Dispatcher:
         note_read(self.meter, event, message)
         if event.is_before(self.settings.oldest(self.now())):
             return [self.journal.tell(event, message, Outcome("ignored"))]
-        match, event = self.enricher.match(event), self.enricher.enriched(event)
+        match = await self._chosen(event, self.enricher.match(event))
+        event = self.enricher.enriched(event)
         outcomes = [self._refused(failure.route, failure.error, message) for failure in match.errors]
         outcomes += [
             self.journal.tell(event, message, await self._start(route, event, message), route)
             for route in match.routes
         ]
         return outcomes or [self.journal.tell(event, message, _UNMATCHED[self.routes.unmatched])]
+
+    async def _chosen(self, event: ObjectEvent, match: Match) -> Match:
+        choices = Choices(self.routes, self.runs)
+        return await self._patiently(lambda: choices.stand(event, match))
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
         self.meter.count("events.matched", route.dag_id)

@@ -127,6 +127,23 @@ class Routes:
         """
         return self._match_first(event) if self.mode == "first" else self._match_all(event)
 
+    def rivals(self, event: ObjectEvent) -> tuple[Route, ...]:
+        """Return the routes of which one gets the event, by what S3 says of its object; none: S3 has no say.
+
+        ``event`` is without what S3 said. With ``mode="all"`` each route decides for itself, and there is no
+        rivalry but that with the default route.
+        """
+        asking: list[Route] = []
+        for matches, route, _ in self._table:
+            try:
+                is_sure = matches(event)
+            except RouteError:
+                asking.append(route)
+            else:
+                if is_sure:
+                    return (*asking, route) if asking and self.mode == "first" else ()
+        return (*asking, *self._otherwise.routes) if asking else ()
+
     def _match_first(self, event: ObjectEvent) -> Match:
         for matches, route, found in self._table:
             try:
