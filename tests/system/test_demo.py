@@ -16,14 +16,15 @@ import pytest
 
 from airflow_s3events.demo.airflow_api import AirflowApi
 
-_ENDS_IN_SECONDS = 30.0
+_ENDS_IN_SECONDS = 90.0
 
 
 @contextmanager
 def _demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The demo in a process of its own, with ``folder`` as its place for temporary files."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_s3events", "demo", *arguments],
+        # A shell that starts the tests in the background has had them ignore Ctrl-C.
+        ["env", "--default-signal=INT", sys.executable, "-m", "airflow_s3events", "demo", *arguments],
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
