@@ -9,7 +9,7 @@ from uuid import uuid4
 from airflow.providers.amazon.aws.hooks.eventbridge import EventBridgeHook
 
 from airflow_s3events.arns import Arn
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.notification_setup.errors import found_or_none, translated
 
 
@@ -76,10 +76,15 @@ class EventRuleHook(EventBridgeHook):
         """Send an archive's events between two datetimes through one rule again; return the replay's name.
 
         Each comes with its old identity, so an event whose run is there starts no other.
+
+        Raises:
+            ConfigurationError: There is no such archive, or the role may not replay it.
         """
-        found = self.archive(archive) or {}
+        found = self.archive(archive)
+        if found is None:
+            raise ConfigurationError(f"archive: there is none named {archive!r} in this region")
         name = f"s3events-{uuid4().hex[:12]}"
-        bus = str(found.get("EventSourceArn", ""))
+        bus = str(found["EventSourceArn"])
         filters = [bus.replace(":event-bus/default", f":rule/{rule}")]
         with translated(f"StartReplay of {archive}"):
             self.get_conn().start_replay(

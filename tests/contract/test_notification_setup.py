@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from airflow_s3events.bucket_notifications import normalised
-from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.envelopes import parse_body
+from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.hooks.event_rules import EventRuleHook
+from airflow_s3events.identity import event_id
 from airflow_s3events.notification_setup.configure import plan
 from airflow_s3events.notification_setup.destinations import (
     EventBridgeDestination,
@@ -20,6 +24,7 @@ from airflow_s3events.notification_setup.destinations import (
     TopicDestination,
 )
 from airflow_s3events.policies import Grant, evaluate, parse_policy
+from airflow_s3events.testing.bodies import eventbridge_created_body
 from tests.setup_world import Calls, World, world_at
 
 
@@ -27,6 +32,10 @@ from tests.setup_world import Calls, World, world_at
 def on_ministack(ministack_url: str, monkeypatch: pytest.MonkeyPatch) -> World:
     """For EventBridge: moto forgets the bucket's switch."""
     return world_at(ministack_url, monkeypatch)
+
+
+def event_ids(message: dict[str, Any]) -> list[str]:
+    return [event_id(event) for event in parse_body(message["Body"], message_id="m").events]
 
 
 def sender_of(world: World) -> Grant:
@@ -245,6 +254,34 @@ class TestEventBridge:
         assert world.configuration() == {"EventBridgeConfiguration": {}}
         second = world.configure(destination, notification_id=world.name, prefix="in/", suffix=".csv")
         assert second == []
+
+    def test_archived_events_are_replayed_through_the_rule(
+        self, moto_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = world_at(moto_url, monkeypatch)
+        queue = QueueDestination(f"{world.name}-q")
+        destination = EventBridgeDestination(queue=queue, archive=f"{world.name}-archive")
+        # moto forgets the bucket's switch; all else is there by then.
+        with pytest.raises(OutageError, match="our rules are gone"):
+            world.configure(destination, notification_id=world.name, prefix="in/")
+        event = json.loads(eventbridge_created_body(world.bucket, "in/a.csv"))
+        entry = {
+            "Source": "aws.s3",
+            "DetailType": event["detail-type"],
+            "Detail": json.dumps(event["detail"]),
+        }
+        world.client("events").put_events(Entries=[entry])
+        first = world.receive("q")
+        hour, now = timedelta(hours=1), datetime.now(timezone.utc)
+        EventRuleHook(aws_conn_id="aws_default").replay(
+            f"{world.name}-archive", world.name, now - hour, now + hour
+        )
+        again = world.receive("q")
+        assert [event_ids(message) for message in again] == [event_ids(message) for message in first] != []
+
+    def test_replaying_an_archive_that_is_not_there_says_so(self, on_ministack: World) -> None:  # noqa: ARG002
+        with pytest.raises(ConfigurationError, match="archive: there is none named 'nowhere'"):
+            EventRuleHook(aws_conn_id="aws_default").replay("nowhere", "rule", None, None)
 
     def test_both_ways_at_once_and_a_shared_rule_keeps_its_other_target(self, on_ministack: World) -> None:
         world = on_ministack
