@@ -14,7 +14,6 @@ from botocore.parsers import ResponseParserError
 from airflow_s3events.bucket_notifications import normalised
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.hooks.event_rules import EventRuleHook
 from airflow_s3events.identity import event_id
 from airflow_s3events.notification_setup.configure import plan
 from airflow_s3events.notification_setup.destinations import (
@@ -25,7 +24,7 @@ from airflow_s3events.notification_setup.destinations import (
 )
 from airflow_s3events.policies import Grant, evaluate, parse_policy
 from airflow_s3events.testing.bodies import eventbridge_created_body
-from tests.setup_world import Calls, World, world_at
+from tests.setup_world import REGION, Calls, World, world_at
 
 
 @pytest.fixture
@@ -273,15 +272,13 @@ class TestEventBridge:
         world.client("events").put_events(Entries=[entry])
         first = world.receive("q")
         hour, now = timedelta(hours=1), datetime.now(timezone.utc)
-        EventRuleHook(aws_conn_id="aws_default").replay(
-            f"{world.name}-archive", world.name, now - hour, now + hour
-        )
+        world.hooks.event_rules(REGION).replay(f"{world.name}-archive", world.name, now - hour, now + hour)
         again = world.receive("q")
         assert [event_ids(message) for message in again] == [event_ids(message) for message in first] != []
 
-    def test_replaying_an_archive_that_is_not_there_says_so(self, on_ministack: World) -> None:  # noqa: ARG002
+    def test_replaying_an_archive_that_is_not_there_says_so(self, on_ministack: World) -> None:
         with pytest.raises(ConfigurationError, match="archive: there is none named 'nowhere'"):
-            EventRuleHook(aws_conn_id="aws_default").replay("nowhere", "rule", None, None)
+            on_ministack.hooks.event_rules(REGION).replay("nowhere", "rule", None, None)
 
     def test_both_ways_at_once_and_a_shared_rule_keeps_its_other_target(self, on_ministack: World) -> None:
         world = on_ministack
