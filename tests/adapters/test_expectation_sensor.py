@@ -9,6 +9,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.models.trigger import Trigger
@@ -23,11 +24,14 @@ from tests.adapters.conftest import Bucket
 from tests.adapters.deferral import TaskDeferred
 from tests.emulators import free_port
 
+#: Where it is about noon now: an hour from now is the same day there.
+_ZONE = f"Etc/GMT{datetime.now(timezone.utc).hour - 12:+d}"
+
 
 def due_in(seconds: float, key: str = "in/*", **members: Any) -> dict[str, Any]:
     """The settings of a sensor whose one expectation is due so long after now."""
-    moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-    expected = ExpectedBy(key=key, by=moment.time().isoformat(), **members)
+    moment = datetime.now(ZoneInfo(_ZONE)) + timedelta(seconds=seconds)
+    expected = ExpectedBy(key=key, by=moment.time().isoformat(), timezone=_ZONE, **members)
     return {"expectations": expected, "day": moment.date().isoformat(), "tolerance_seconds": 0}
 
 
