@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
@@ -53,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
         aws_conn_id=args.aws_conn_id, region_name=args.region_name, verify=None, botocore_config=None
     )
     try:
-        report = check(hooks, _inspection(args))
+        # Airflow's log goes to stdout where nobody has set it up; that is the report's.
+        with redirect_stdout(sys.stderr):
+            report = check(hooks, _inspection(args))
     except (ConfigurationError, OutageError) as error:
         if sys.stderr is not None:
             print(f"s3events check: {error}", file=sys.stderr)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from typing import Any, cast
 
 import pytest
@@ -292,6 +294,16 @@ def test_the_command_prints_the_same_report(world: World, capsys: pytest.Capture
     out = capsys.readouterr().out
     assert "its dead letter queue" in out
     assert "the event of a probe object arrived" in out
+
+
+def test_the_command_prints_nothing_but_its_report_where_nobody_told_airflow_where_to_log(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["check", "--bucket", world.bucket, "--aws-conn-id", "aws_default"]
+    command = [sys.executable, "-m", "airflow_s3events", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == main(asked)
+    assert done.stdout == capsys.readouterr().out
 
 
 def test_the_command_refuses_half_of_what_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
