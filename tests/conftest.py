@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import warnings
 
 import pytest
 
@@ -22,6 +23,11 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # No test may look for credentials or a region on the machine or at its metadata address.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+if AIRFLOW < (3, 3):
+    # Also while the other conftest files are read, which is before pytest_configure.
+    warnings.simplefilter("default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
