@@ -9,6 +9,7 @@ import tempfile
 import warnings
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lines import AIRFLOW
 
@@ -24,6 +25,12 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile(
+    "untimed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 if AIRFLOW < (3, 3):
     # Also while the other conftest files are read, which is before pytest_configure.
