@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import redirect_stdout
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.terminal import logs_aside
 
 OK = 0
 #: Something asked for cannot be meant, or AWS is away.
@@ -54,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
         aws_conn_id=args.aws_conn_id, region_name=args.region_name, verify=None, botocore_config=None
     )
     try:
-        # Airflow's log goes to stdout where nobody has set it up; that is the report's.
-        with redirect_stdout(sys.stderr):
+        with logs_aside():
             report = check(hooks, _inspection(args))
     except (ConfigurationError, OutageError) as error:
         if sys.stderr is not None:

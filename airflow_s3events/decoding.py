@@ -11,6 +11,7 @@ from typing import IO, Any
 from airflow_s3events.envelopes import Parsed, parse_body
 from airflow_s3events.exceptions import BodyError
 from airflow_s3events.identity import event_id, run_id
+from airflow_s3events.terminal import note
 
 OK = 0
 #: The body is not an S3 event, or cannot be read at all.
@@ -59,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     sys.stdout.flush()
     if parsed.kind in _NOTES:
-        _note(_NOTES[parsed.kind])
+        note("decode", _NOTES[parsed.kind])
     for record in parsed.bad:
-        _note(f"record {record.index}: {record.reason}")
+        note("decode", f"record {record.index}: {record.reason}")
     return SOME_BAD if parsed.bad else OK
 
 
@@ -88,10 +89,5 @@ def _lines(parsed: Parsed) -> Iterator[str]:
 
 
 def _refuse(reason: str) -> int:
-    _note(reason)
+    note("decode", reason)
     return NOT_AN_EVENT
-
-
-def _note(text: str) -> None:
-    if sys.stderr is not None:
-        print(f"s3events decode: {ascii(text)[1:-1]}", file=sys.stderr)

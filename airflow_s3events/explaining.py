@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.looks import SCHEME, Location
+from airflow_s3events.terminal import logs_aside, note
 
 if TYPE_CHECKING:
     from airflow_s3events.explanations import Explanation, RunNow, StoredNow
@@ -64,13 +63,12 @@ def run(args: argparse.Namespace) -> int:
     """Look, print, and return the exit status."""
     try:
         location = _location(args.location)
-        # Airflow's log goes to stdout where nobody has set it up.
-        with redirect_stdout(sys.stderr):
+        with logs_aside():
             explanation = asyncio.run(_explain(args, location))
     except ConfigurationError as error:
-        return _note(str(error), REFUSED)
+        return note("explain", str(error), REFUSED)
     except OutageError as error:
-        return _note(str(error), AWAY)
+        return note("explain", str(error), AWAY)
     if args.json:
         print(json.dumps(explanation.serialize()))
     else:
@@ -150,9 +148,3 @@ def _findings(args: argparse.Namespace, location: Location) -> list[Mapping[str,
 
     inspection = Inspection(bucket=location.bucket, key=location.key, bucket_owner=args.bucket_owner)
     return [*check(SetupHooks(**_aws(args)), inspection).serialize()]
-
-
-def _note(text: str, status: int) -> int:
-    if sys.stderr is not None:
-        print(f"s3events explain: {ascii(text)[1:-1]}", file=sys.stderr)
-    return status

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.looks import SCHEME
+from airflow_s3events.terminal import logs_aside, note
 
 if TYPE_CHECKING:
     from airflow_s3events.gates import Closed
@@ -88,13 +87,12 @@ def _add_connections(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare, start, report; return the exit status."""
     try:
-        # Airflow's log goes to stdout where nobody has set it up; that is the report's.
-        with redirect_stdout(sys.stderr):
+        with logs_aside():
             report, closed = _reconcile(args)
     except ConfigurationError as error:
-        return _note(str(error), REFUSED)
+        return note("reconcile", str(error), REFUSED)
     except OutageError as error:
-        return _note(str(error), AWAY)
+        return note("reconcile", str(error), AWAY)
     return _tell(args, report, closed)
 
 
@@ -113,7 +111,7 @@ def _reconcile(args: argparse.Namespace) -> tuple[Mapping[str, Any], Closed | No
     # A dry run asks nothing of Airflow.
     round_ = _Round(work, runs or ApiRuns(AirflowRestHook()), args.outage_seconds)
     while (closed := round_.go_on()) is not None:
-        _note(f"no run can be started now: {closed.reason}", CLOSED)
+        note("reconcile", f"no run can be started now: {closed.reason}", CLOSED)
         if args.no_wait:
             break
         time.sleep(closed.retry_seconds)
@@ -218,7 +216,7 @@ class _Round:
     def _say(self, report: Report) -> None:
         if time.monotonic() - self._said_at >= _PROGRESS_SECONDS:
             self._said_at = time.monotonic()
-            _note(_counts(report.serialize()), OK)
+            note("reconcile", _counts(report.serialize()), OK)
 
 
 def _counts(report: Mapping[str, Any]) -> str:
@@ -237,9 +235,3 @@ def _tell(args: argparse.Namespace, report: Mapping[str, Any], closed: Closed | 
     is_at_limit = args.limit is not None and report["started"] >= args.limit
     is_left = args.dry_run and (report["missing"] or report["late"])
     return LEFT if is_left or is_at_limit or report["refused"] else OK
-
-
-def _note(text: str, status: int) -> int:
-    if sys.stderr is not None:
-        print(f"s3events reconcile: {ascii(text)[1:-1]}", file=sys.stderr)
-    return status

@@ -14,6 +14,7 @@ from airflow_s3events.dead_letters import Criteria, DeadLetter
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.redrive import MOST_LOOKED_AT, DeadLetterQueue, Report, only_source
 from airflow_s3events.sqs import MoveProgress, SqsQueue, queue_url, region_of
+from airflow_s3events.terminal import note
 
 OK = 0
 #: A setting is wrong, or AWS refuses it: nothing was changed, unless the report says otherwise.
@@ -91,9 +92,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         return asyncio.run(_run(args))
     except ConfigurationError as error:
-        return _note(str(error), REFUSED)
+        return note("dead-letters", str(error), REFUSED)
     except OutageError as error:
-        return _note(str(error), AWAY)
+        return note("dead-letters", str(error), AWAY)
 
 
 async def _run(args: argparse.Namespace) -> int:
@@ -163,7 +164,7 @@ async def _purge(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:
         return _tell(args, meant, "purged")
     name = (await queue.describe()).arn.rpartition(":")[2]
     if not _is_confirmed(args, name, meant.matched):
-        return _note("nothing was deleted", NOT_CONFIRMED)
+        return note("dead-letters", "nothing was deleted", NOT_CONFIRMED)
     # No more than was confirmed, whatever has come since.
     return _tell(args, await letters.purge(_criteria(args), most=meant.matched), "purged")
 
@@ -172,7 +173,7 @@ def _is_confirmed(args: argparse.Namespace, name: str, count: int) -> bool:
     if args.confirm is not None:
         return bool(args.confirm == [name, str(count)])
     if sys.stdin is None or not sys.stdin.isatty():
-        _note(f"no terminal to ask: confirm with --confirm {name} {count}", NOT_CONFIRMED)
+        note("dead-letters", f"no terminal to ask: confirm with --confirm {name} {count}", NOT_CONFIRMED)
         return False
     return _asked(f"{count} letters would be deleted. Name their queue: ", name) and _asked(
         "There is no way back. How many letters are to be deleted? ", str(count)
@@ -198,10 +199,10 @@ async def _move(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:
     await queue.start_move(to, rate)
     while (progress := await queue.latest_move()) is None or not progress.is_over:
         if progress is not None:
-            _note(_progress_line(progress), OK)
+            note("dead-letters", _progress_line(progress), OK)
         await asyncio.sleep(_MOVE_LOOK_SECONDS)
     print(json.dumps({"status": progress.status, "moved": progress.moved}) if args.json else progress.status)
-    return OK if progress.status == "COMPLETED" else _note(progress.failure, SOME_REFUSED)
+    return OK if progress.status == "COMPLETED" else note("dead-letters", progress.failure, SOME_REFUSED)
 
 
 def _progress_line(progress: MoveProgress) -> str:
@@ -221,16 +222,10 @@ def _tell(args: argparse.Namespace, report: Report, done: str) -> int:
     else:
         print(f"{report.done} {done}, of {report.matched} that match and {report.looked_at} looked at")
     for message_id, why in report.refused.items():
-        _note(f"{message_id}: {why}", SOME_REFUSED)
+        note("dead-letters", f"{message_id}: {why}", SOME_REFUSED)
     if report.refused:
         return SOME_REFUSED
     return OK if report.matched else NOTHING_MATCHED
-
-
-def _note(text: str, status: int) -> int:
-    if sys.stderr is not None:
-        print(f"s3events dead-letters: {ascii(text)[1:-1]}", file=sys.stderr)
-    return status
 
 
 _RUN: dict[str, Callable[[argparse.Namespace, Any, SqsQueue], Any]] = {

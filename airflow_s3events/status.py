@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.terminal import print_table, printable
+from airflow_s3events.terminal import logs_aside, note, print_table, printable
 
 if TYPE_CHECKING:
     from airflow_s3events.hooks.airflow_state import AirflowState
@@ -59,16 +57,15 @@ def run(args: argparse.Namespace) -> int:
     from airflow_s3events.watchdog import alarms
 
     try:
-        # Airflow's log goes to stdout where nobody has set it up.
-        with redirect_stdout(sys.stderr):
+        with logs_aside():
             queue, airflow, last = _look(args)
             found = alarms(queue, airflow, time.time())
             if args.metrics:
                 _send(args.queue, found)
     except ConfigurationError as error:
-        return _note(str(error), REFUSED)
+        return note("status", str(error), REFUSED)
     except OutageError as error:
-        return _note(str(error), AWAY)
+        return note("status", str(error), AWAY)
     if args.json:
         print(json.dumps(_plain(queue, airflow, last, found)))
     else:
@@ -173,9 +170,3 @@ def _airflow_rows(airflow: AirflowFacts | None, last: dict[str, Any] | None) -> 
             ("last event", f"{last['object']} at {last['started']}, {last['dag_id']}: {last['state']}")
         )
     return rows
-
-
-def _note(text: str, status: int) -> int:
-    if sys.stderr is not None:
-        print(f"s3events status: {printable(text)}", file=sys.stderr)
-    return status

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError
-from airflow_s3events.terminal import print_table, printable
+from airflow_s3events.terminal import logs_aside, note, print_table, printable
 
 if TYPE_CHECKING:
     from airflow_s3events.hooks.airflow_state import AirflowState
@@ -66,14 +64,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         _check(args)
         if args.queue is not None:
-            with redirect_stdout(sys.stderr):
+            with logs_aside():
                 rows = asyncio.run(_waiting(args))
             return _show(args, _WAITING_COLUMNS, rows)
         return _runs(args)
     except ConfigurationError as error:
-        return _note(str(error), REFUSED)
+        return note("tail", str(error), REFUSED)
     except OutageError as error:
-        return _note(str(error), AWAY)
+        return note("tail", str(error), AWAY)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -103,13 +101,13 @@ def _runs(args: argparse.Namespace) -> int:
     state = state_of_command(args)
     if state is None:
         raise ConfigurationError("--dag: say how to ask Airflow, by --airflow-conn-id or --mwaa-environment")
-    with redirect_stdout(sys.stderr):
+    with logs_aside():
         rows = _latest(state, args)
     status = _show(args, _COLUMNS, rows)
     known = {row["run_id"] for row in rows}
     while args.follow:
         time.sleep(_FOLLOW_SECONDS)
-        with redirect_stdout(sys.stderr):
+        with logs_aside():
             rows = [row for row in _latest(state, args) if row["run_id"] not in known]
         known.update(row["run_id"] for row in rows)
         for row in rows:
@@ -184,9 +182,3 @@ def _objects(message: Message) -> list[str]:
         return [f"no S3 event: {error}"]
     bad = [f"record {one.index} is bad: {one.reason}" for one in parsed.bad]
     return [f"s3://{event.bucket}/{event.key}" for event in parsed.events] + bad or ["no object event"]
-
-
-def _note(text: str, status: int) -> int:
-    if sys.stderr is not None:
-        print(f"s3events tail: {printable(text)}", file=sys.stderr)
-    return status

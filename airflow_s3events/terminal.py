@@ -1,14 +1,28 @@
-"""Tables for people: drawn on a terminal, aligned text elsewhere. Object keys are somebody else's text."""
+"""What commands print: tables for people, notes on stderr. Object keys are somebody else's text."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, redirect_stdout
+from typing import Any
 
 
 def printable(text: object) -> str:
     """Return ``text`` with everything that a terminal could take for a command written out."""
     return ascii(str(text))[1:-1]
+
+
+def note(command: str, text: str, status: int = 0) -> int:
+    """Print a line about ``command`` on stderr, if there is one; return ``status``."""
+    if sys.stderr is not None:
+        print(f"s3events {command}: {printable(text)}", file=sys.stderr)
+    return status
+
+
+def logs_aside() -> AbstractContextManager[Any]:
+    """Keep stdout for the report: Airflow logs there where nobody has told it where to."""
+    return redirect_stdout(sys.stderr)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

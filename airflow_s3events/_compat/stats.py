@@ -11,13 +11,13 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-import airflow
 from airflow.configuration import conf
+
+from airflow_s3events._compat import _AIRFLOW
 
 if TYPE_CHECKING:
     from airflow_s3events.metrics import Sample
 
-_AIRFLOW = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 _SWITCHES = ("statsd_on", "statsd_datadog_enabled", "otel_on")
 
 
