@@ -6,59 +6,24 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from airflow_s3events.cli import main
 from airflow_s3events.routing_table import routes_of_toml
 from tests.lines import dag_bag
+from tests.repo.pages import PAGES, README, ROOT, Block, blocks
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(
-    r"^ *```(?P<language>[a-z]*)(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL
-)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(
     r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z-]+)(?P<rest>[^\n|&;]*)"
 )
-FILE = re.compile(r'title="(?P<name>[^"]+)"')
 #: Runs nothing: output, trees and tables of the page's own.
 SHOWN_ONLY = {"", "text"}
 #: Diagrams are drawn when the site is built (test_site.py).
 RUN_ELSEWHERE = {"python", "json", "sh", "toml", "mermaid"}
-
-
-class Block(NamedTuple):
-    """One fenced block; ``line`` is that of its fence, from 1."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-    #: What follows the language: ``title="tests/test_orders.py"`` makes the block a file.
-    info: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-
-def blocks(*pages: Path) -> Iterator[Block]:
-    for page in pages:
-        text = page.read_text()
-        for match in FENCE.finditer(text):
-            yield Block(
-                page,
-                text.count("\n", 0, match.start()) + 1,
-                match["language"],
-                dedent(match["text"]),
-                match["info"],
-            )
 
 
 def pages_with(language: str) -> list[Any]:
@@ -74,7 +39,7 @@ def is_dag_file(block: Block) -> bool:
 def test_python_blocks_of_a_page_run_one_after_the_other(page: list[Block]) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     for block in page:
-        if not is_dag_file(block) and not FILE.search(block.info):
+        if not is_dag_file(block) and not block.file:
             # Blank lines before it, so that an error names the line of the page.
             exec(compile("\n" * block.line + block.text, str(block.page), "exec"), names)  # noqa: S102
 
@@ -90,7 +55,7 @@ def test_airflow_reads_the_dag_files_of_a_page(page: list[Block], tmp_path: Path
 
 def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
     page = ROOT / "docs" / "how-to" / "test-your-dags.md"
-    files = {found["name"]: block.text for block in blocks(page) if (found := FILE.search(block.info))}
+    files = {block.file: block.text for block in blocks(page) if block.file}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
