@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +15,13 @@ import pytest
 from airflow_s3events.cli import main
 from airflow_s3events.routing_table import routes_of_toml
 from tests.lines import dag_bag
+from tests.repo.block_fates import NOT_RUN, RUN, fate, is_dag_file, report
 from tests.repo.pages import PAGES, README, ROOT, Block, blocks
 
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(
     r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z-]+)(?P<rest>[^\n|&;]*)"
 )
-#: Runs nothing: output, trees and tables of the page's own.
-SHOWN_ONLY = {"", "text"}
-#: Diagrams are drawn when the site is built (test_site.py).
-RUN_ELSEWHERE = {"python", "json", "sh", "toml", "mermaid"}
 
 
 def pages_with(language: str) -> list[Any]:
@@ -31,15 +29,11 @@ def pages_with(language: str) -> list[Any]:
     return [pytest.param(b, id=str(page.relative_to(ROOT))) for page, b in found.items() if b]
 
 
-def is_dag_file(block: Block) -> bool:
-    return "s3_event_dispatcher(" in block.text or "@dag" in block.text
-
-
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_python_blocks_of_a_page_run_one_after_the_other(page: list[Block]) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     for block in page:
-        if not is_dag_file(block) and not block.file:
+        if fate(block) == "python":
             # Blank lines before it, so that an error names the line of the page.
             exec(compile("\n" * block.line + block.text, str(block.page), "exec"), names)  # noqa: S102
 
@@ -73,8 +67,31 @@ def test_json_blocks_are_json() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
-    assert [str(b) for b in blocks(page) if b.language not in SHOWN_ONLY | RUN_ELSEWHERE] == []
+def test_every_block_is_run_or_has_its_reason(page: Path) -> None:
+    assert {fate(block) for block in blocks(page)} <= set(RUN) | set(NOT_RUN)
+
+
+def test_what_is_not_run_is_told_with_its_reason_and_its_place() -> None:
+    told = "\n".join(report(blocks(*PAGES)))
+    assert all(f"{block}" in told for block in blocks(*PAGES) if fate(block) in NOT_RUN)
+    assert sum(int(line.split()[0]) for line in told.splitlines()) == len(list(blocks(*PAGES)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for b in blocks(*PAGES)
+        if b.language == "sh" and fate(b) == "offline"
+        for line in b.text.splitlines()
+    ],
+)
+def test_commands_that_ask_nobody_run(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(line)[1:]) == 0
+    assert capsys.readouterr().out != "" or any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("block", [b for b in blocks(*PAGES) if b.language == "toml"], ids=str)
