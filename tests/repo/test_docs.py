@@ -16,9 +16,14 @@ from airflow_s3events.cli import main
 from airflow_s3events.routing_table import routes_of_toml
 from tests.lines import dag_bag
 from tests.repo.block_fates import NOT_RUN, RUN, fate, is_dag_file, report
+from tests.repo.module_map import CONTRIBUTING, MODULES, written
 from tests.repo.pages import PAGES, README, ROOT, Block, blocks
 
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
+#: A file or folder of the repository in a page's text.
+PATH = re.compile(r"(?<![\w./-])(?:airflow_s3events|docs|example_dags|tests|\.ci)/[\w./-]*\w")
+#: Files that pages have contributors write.
+TO_BE_WRITTEN = {"tests/payloads/proxy.json", "tests/test_orders.py"}
 COMMAND = re.compile(
     r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z-]+)(?P<rest>[^\n|&;]*)"
 )
@@ -160,3 +165,17 @@ def test_every_page_is_reached_from_the_index() -> None:
             seen.add(page)
             ahead += [page.parent / match["target"] for match in LINK.finditer(page.read_text())]
     assert {page.resolve() for page in (ROOT / "docs").rglob("*.md")} <= seen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    if not (ROOT / ".ci").exists():
+        pytest.skip("no checkout: .ci is not part of the sdist")
+    named = PATH.findall(page.read_text())
+    assert [name for name in named if not (ROOT / name).exists() and name not in TO_BE_WRITTEN] == []
+
+
+@pytest.mark.parametrize("page", [CONTRIBUTING, MODULES], ids=lambda page: page.name)
+def test_the_map_of_the_package_is_that_of_the_code(page: Path) -> None:
+    """If not: ``python -m tests.repo.module_map --write``."""
+    assert page.read_text() == written(page)
