@@ -239,9 +239,8 @@ class KnownStarter:
     async def _named(self, route: Route, event: ObjectEvent, identity: str) -> Outcome:
         """Make, or find, the run that a reconciliation has named: a message is done when it is stored."""
         name = _run_id(route, event, identity)
-        is_new = await self.runs.create(
-            route.dag_id, name, route.conf({**event.serialize(), "event_id": identity})
-        )
+        data = {**event.serialize(), "event_id": identity}
+        is_new = await self.runs.create(route.dag_id, name, route.conf(data), route.note_of(data))
         return Outcome("started" if is_new else "duplicate", created=(route.dag_id, name))
 
 
