@@ -115,6 +115,15 @@ class Routes:
         """Whether it may hang on S3's answer which route gets an event."""
         return self._filters_ask
 
+    def try_predicates(self) -> None:
+        """Import every function that a filter names; it blocks.
+
+        Raises:
+            ConfigurationError: One cannot be imported in this process; names it and its route.
+        """
+        for route in self:
+            EventFilter.deserialize(route.when).try_predicates(f"routes: {route.name!r}")
+
     @property
     def has_priorities(self) -> bool:
         """Whether some routes are to be served before others."""
