@@ -74,6 +74,8 @@ class S3EventDispatchOperator(BaseOperator):
         anomaly: With a ledger, an ``AnomalyWatch``: a DAG gets a run for each spike of deletions, overwrites
             or uploads, and for each principal that was never seen before.
         ledger_settings: How long the ledger remembers.
+        redact_keys: Write digests of object keys into the log instead of the keys; conf has them as ever. See
+            ``run_id="opaque"`` of ``Route`` for run ids.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
@@ -103,6 +105,7 @@ class S3EventDispatchOperator(BaseOperator):
         ordering: Ordering = "none",
         ledger_settings: LedgerSettings | None = None,
         anomaly: AnomalyWatch | None = None,
+        redact_keys: bool = False,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -128,6 +131,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.parallel = parallel
         self.ledger, self.ordering, self.ledger_settings = ledger, ordering, ledger_settings
         self.anomaly = anomaly
+        self.redact_keys = redact_keys
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -213,6 +217,7 @@ class S3EventDispatchOperator(BaseOperator):
             visibility_seconds=self.visibility_seconds,
             retry_delay_seconds=self.retry_delay_seconds,
             parallel=self.parallel,
+            redact_keys=self.redact_keys,
             **common,
         )
 
