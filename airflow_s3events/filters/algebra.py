@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, FactsNeededError
 from airflow_s3events.predicates import KINDS, Test
+from airflow_s3events.predicates.functions import load
 
 MAX_DEPTH = 32
 """How deep plain data may nest before it is refused."""
@@ -88,6 +89,25 @@ class EventFilter(ABC):
                 " the routes of a dispatcher"
             )
         return self
+
+    def try_predicates(self, setting: str) -> None:
+        """Import every function that a ``predicate`` of the filter names; it blocks.
+
+        Args:
+            setting: Whose filter it is, for the error.
+
+        Raises:
+            ConfigurationError: One cannot be imported in this process; names it and the setting.
+        """
+        for path in sorted({str(one.value) for one in _leaves(self) if one.kind == "predicate"}):
+            try:
+                load(path)
+            except Exception as error:  # importing runs code of the user's, which may raise anything
+                raise ConfigurationError(
+                    f"{setting}: predicate {path!r} cannot be imported in this process"
+                    f" ({type(error).__name__}: {error}); install its module where the filter is asked, too:"
+                    " on workers for a dispatcher, on triggerers for what waits there"
+                ) from error
 
     def _set(self, matches: Test, cost: int, asks: Iterable[str]) -> None:
         object.__setattr__(self, "matches", matches)
@@ -185,6 +205,16 @@ class _Any(EventFilter):
 
     def __str__(self) -> str:
         return " or ".join(map(_in_brackets, self.filters)) or "no event"
+
+
+def _leaves(wanted: EventFilter) -> Iterator[_Leaf]:
+    if isinstance(wanted, _Leaf):
+        yield wanted
+    elif isinstance(wanted, _Not):
+        yield wanted.inner
+    elif isinstance(wanted, (_All, _Any)):
+        for member in wanted.filters:
+            yield from _leaves(member)
 
 
 def all_of(*filters: EventFilter) -> EventFilter:

@@ -309,6 +309,7 @@ STARTED = (
     Case("codebuild", "artefacts", "service.zip", prepare=_project),
     Case("tell_partner", "deliveries", "partner/order.xml"),
     Case("schema_change", "tables", "customers.csv", b"id,name\n", versioned=True),
+    Case("score", "scored", "urgent/a.csv", dag_id="delivery"),
     Case("priorities", "tickets", "ticket.txt", dag_id="ticket", metadata={"plan": "gold"}),
 )
 
