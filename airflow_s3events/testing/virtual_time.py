@@ -61,7 +61,9 @@ class _VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]  # typed with what only Python 3.11 has
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
         """Put off what is nearer than the loop can tell apart: it would be called before time has passed.
 
         Whoever waits for what is left until a moment would then find the same left again, for ever.
