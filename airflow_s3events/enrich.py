@@ -7,7 +7,6 @@ answering is asked, one part after the other. ``S3Facts`` makes the calls.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -29,8 +28,6 @@ from airflow_s3events.facts import ObjectFacts, State
 from airflow_s3events.identity import event_id
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Match, Route, RouteFailure, Routes
-
-log = logging.getLogger(__name__)
 
 #: Calls at once: what botocore's pool of connections has by default.
 CALLS_AT_ONCE = 10
@@ -121,7 +118,6 @@ class Enricher:
             try:
                 event = await self._ask(event, part, seats)
             except RouteError as error:
-                log.warning("Events are put off: %s", error)
                 refused[part] = error
             else:
                 match = self.routes.match(event)

@@ -5,8 +5,8 @@ Knows neither Airflow nor AWS: it works on the calls of ``Runs``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE, RUN_ATTRIBUTE
@@ -28,6 +28,8 @@ from airflow_s3events.settlement import (
 
 #: Seconds: first delay of a message that waits for the end of a run.
 _WAIT_SECONDS = 60.0
+#: The same of one whose run Airflow took and does not have.
+_UNSTORED_SECONDS = 30.0
 
 
 class Runs(TargetState, Protocol):
@@ -70,6 +72,22 @@ class Outcome:
     run: tuple[str, str] | None = None
     #: Message attributes of a dead letter, beside the reason.
     about: Mapping[str, str] = field(default_factory=dict)
+    #: The event; None of what cannot be read.
+    event: ObjectEvent | None = None
+    #: The DAG of its route; empty where no route takes it.
+    dag_id: str = ""
+
+    def of(self, event: ObjectEvent, route: Route | None) -> Outcome:
+        """Return it with the event and the route that it is about."""
+        return replace(self, event=event, dag_id="" if route is None else route.dag_id)
+
+    def stored(self, missing: Collection[tuple[str, str]]) -> Outcome:
+        """Return it, or what it comes to where its run is among those that Airflow took and does not have."""
+        if self.created not in missing:
+            return self
+        reason = "Airflow took the run but does not have it"
+        lost = Outcome("not_stored", Disposition.RELEASE, reason, _UNSTORED_SECONDS)
+        return replace(lost, event=self.event, dag_id=self.dag_id)
 
 
 class Starter(Protocol):

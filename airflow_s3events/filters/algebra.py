@@ -13,8 +13,8 @@ from airflow_s3events.exceptions import ConfigurationError, FactsNeededError
 from airflow_s3events.predicates import KINDS, Test
 from airflow_s3events.predicates.functions import load
 
-#: How deep plain data may nest before it is refused.
 MAX_DEPTH = 32
+"""How deep plain data may nest before it is refused."""
 # The usual number of tests in a combination: worth a way of its own, since the loop takes twice as long.
 _PAIR = 2
 
@@ -299,7 +299,9 @@ def _in_brackets(member: EventFilter) -> str:
 
 
 everything: EventFilter = _All(())
+"""Every event."""
 nothing: EventFilter = _Any(())
+"""No event."""
 
 
 def any_leaf(kind: str, values: Iterable[Any]) -> EventFilter:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from airflow_s3events._compat import runs_without_api
 from airflow_s3events.exceptions import OutageError, RouteError, RunRefusedError
-from airflow_s3events.hooks.airflow_rest import AirflowRestHook, Answer
+from airflow_s3events.hooks.airflow_rest import AirflowRestHook, Answer, Api
 from airflow_s3events.reconcile import NewRuns
 from airflow_s3events.settlement import RunState
 
@@ -24,7 +24,7 @@ class ApiRuns:
         api: The API. Its calls block, so each is made in a thread.
     """
 
-    def __init__(self, api: AirflowRestHook) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
 
     async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.identity import event_id, write_id
+from airflow_s3events.ledger.store import Counted
 from airflow_s3events.ordering import Place
 
 Body = dict[str, Any]
@@ -151,6 +152,13 @@ def mark_name(place: Place) -> str:
 def read_entry(body: Mapping[str, Any]) -> Entry:
     """Return the entry that a document holds."""
     return Entry(**body)
+
+
+def counted_as(name: str, body: Mapping[str, Any]) -> Counted | None:
+    """Return where a document stands in time: an entry at its decision, all others nowhere."""
+    if not name.startswith("event/"):
+        return None
+    return Counted(int(body["decided_at"]), str(body["what"]), int(body["seen"]))
 
 
 def recorded(body: Body | None, decision: Decision, now: float) -> Body:

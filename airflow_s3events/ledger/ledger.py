@@ -22,6 +22,7 @@ from airflow_s3events.ledger.entries import (
     Write,
     advanced,
     claimed,
+    counted_as,
     entry_name,
     is_older,
     mark_name,
@@ -31,7 +32,7 @@ from airflow_s3events.ledger.entries import (
     settled,
     write_name,
 )
-from airflow_s3events.ledger.store import Document, Store
+from airflow_s3events.ledger.store import Document, IntervalCount, Store, TimedStore
 from airflow_s3events.ordering import Place, Placing
 
 _DAY_SECONDS = 86_400
@@ -196,6 +197,30 @@ class Ledger:
         entries = [read_entry(document.body) for document in documents]
         return sorted(entries, key=lambda entry: (entry.first_seen, entry.event_id, entry.dag_id))
 
+    async def latest(self, most: int) -> list[Entry]:
+        """Return up to ``most`` entries, the last decision first.
+
+        Raises:
+            ConfigurationError: The store keeps no order of time: DynamoDB.
+        """
+        entries = [read_entry(document.body) for document in await self._timed().latest(most)]
+        return sorted(entries, key=lambda entry: entry.decided_at, reverse=True)
+
+    async def counts(self, since: int, until: int, step_seconds: int) -> list[IntervalCount]:
+        """Count entries in intervals of time, each at its decision, by what was decided.
+
+        ``times`` is how often the events came. Errors as ``latest``.
+        """
+        return await self._timed().counts(since, until, step_seconds)
+
+    def _timed(self) -> TimedStore:
+        if not isinstance(self.store, TimedStore):
+            raise ConfigurationError(
+                "ledger: DynamoDB keeps no order of time over a table, so it cannot tell the last events; a"
+                " ledger in a database (sql:<connection>) can"
+            )
+        return self.store
+
     async def progress(self, name: str) -> Body | None:
         """Return what was noted under ``name``."""
         found = await self.store.read([f"progress/{name}"])
@@ -282,9 +307,9 @@ class Ledger:
 
     def _next(self, before: Document | None, change: Change, body: Body) -> Document:
         expires = None if change.days is None else int(self.now() + change.days * _DAY_SECONDS)
-        return Document(
-            change.name, 1 if before is None else before.version + 1, body, change.subject, expires
-        )
+        version = 1 if before is None else before.version + 1
+        counted = counted_as(change.name, body)
+        return Document(change.name, version, body, change.subject, expires, counted)
 
 
 def _run_of(document: Document) -> str | None:

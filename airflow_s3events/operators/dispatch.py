@@ -80,6 +80,8 @@ class S3EventDispatchOperator(BaseOperator):
             ``scorer_timeout_seconds``, raises or answers what it may not, the routes decide.
         scorer_timeout_seconds: Default 5.
         ledger_settings: How long the ledger remembers.
+        redact_keys: Write digests of object keys into the log instead of the keys; conf has them as ever. See
+            ``run_id="opaque"`` of ``Route`` for run ids.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
@@ -111,6 +113,7 @@ class S3EventDispatchOperator(BaseOperator):
         anomaly: AnomalyWatch | None = None,
         scorer: ScoreFunction | str | None = None,
         scorer_timeout_seconds: float = 5.0,
+        redact_keys: bool = False,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -137,6 +140,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.ledger, self.ordering, self.ledger_settings = ledger, ordering, ledger_settings
         self.anomaly = anomaly
         self.scorer, self.scorer_timeout_seconds = scorer, scorer_timeout_seconds
+        self.redact_keys = redact_keys
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -222,6 +226,7 @@ class S3EventDispatchOperator(BaseOperator):
             visibility_seconds=self.visibility_seconds,
             retry_delay_seconds=self.retry_delay_seconds,
             parallel=self.parallel,
+            redact_keys=self.redact_keys,
             **common,
         )
 

@@ -96,6 +96,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         max_in_flight: Messages received and not settled, at most; SQS allows 120,000 for a queue. Default
             30,000.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
+        redact_keys: Write digests of object keys into the log instead of the keys.
         v: Version of this form.
     """
 
@@ -115,6 +116,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | str | None = None,
+        redact_keys: bool = False,
         v: int = _VERSION,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -131,6 +133,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.redact_keys = redact_keys
         self.v = v
 
     def check_settings(self) -> None:
@@ -161,6 +164,9 @@ class S3EventAssetTrigger(BaseEventTrigger):
         kwargs = {name: getattr(self, name) for name in _ARGUMENTS}
         kwargs["when"] = _text(self._filter().serialize())
         kwargs["botocore_config"] = _text(self.botocore_config)
+        if self.redact_keys:
+            # Not there otherwise: it would make other triggers of those that earlier versions stored.
+            kwargs["redact_keys"] = True
         return "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger", kwargs
 
     def shared_stream_key(self) -> Hashable:

@@ -114,13 +114,18 @@ class FakeInbox:
     def acknowledge(self, message: Message) -> None:
         self._settle(message, "acknowledged", "", 0.0)
 
-    def release(self, message: Message, *, delay_seconds: float, reason: str) -> None:
+    def release(self, message: Message, *, delay_seconds: float, reason: str, outcome: str) -> None:
+        assert outcome, "why it is given back is told in one word"
         self._settle(message, "released", reason, delay_seconds)
 
-    def lapse(self, message: Message, *, reason: str) -> None:
+    def lapse(self, message: Message, *, reason: str, outcome: str) -> None:
+        assert outcome, "why it is left is told in one word"
         self._settle(message, "lapsed", reason, 0.0)
 
-    async def dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
+    async def dead_letter(
+        self, message: Message, reason: str, about: dict[str, str], *, outcome: str
+    ) -> None:
+        assert outcome, "why it is a dead letter is told in one word"
         if self.dead_letters_refused:
             raise ConfigurationError(self.dead_letters_refused)
         self.about = about

@@ -17,6 +17,7 @@ from airflow_s3events.preload import uncollected
 
 if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer, ConsumerSettings
+    from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.dispatch import Dispatcher
     from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
@@ -50,6 +51,7 @@ class Shift:
         self._source: FactSource | None = None
         self._asker: Asker | None = None
         self._is_stopped = False
+        self._log: DecisionLog | None = None
 
     def stop(self) -> None:
         """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
@@ -169,7 +171,7 @@ class Shift:
 
         life_seconds = max(0.0, self._until - time.time())
         settings = consumer_settings(self._operator, life_seconds, self._held_elsewhere)
-        consumer = Consumer(queues.queue, settings, dead_letters=queues.dead_letters)
+        consumer = Consumer(queues.queue, settings, dead_letters=queues.dead_letters, lines=self._lines())
         if self._is_stopped:
             consumer.stop()
         return consumer
@@ -198,12 +200,22 @@ class Shift:
             source=self._source,
             meter=Meter(operator.sqs_queue),
             asker=self._asker,
+            lines=self._lines(),
         )
         if operator.acknowledge == "run_succeeded":
             dispatcher.hold_runs(
                 operator.on_redelivery, operator.retry_delay_seconds, dispatchers=operator.parallel
             )
         return dispatcher
+
+    def _lines(self) -> DecisionLog:
+        """Return the one log of this shift."""
+        from airflow_s3events.decision_log import DecisionLog
+
+        operator = self._operator
+        if self._log is None:
+            self._log = DecisionLog(queue=operator.sqs_queue, redact_keys=operator.redact_keys)
+        return self._log
 
     def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
         log = self._operator.log
