@@ -12,6 +12,7 @@ _OPERATORS = (
     "airflow_s3events.operators.dispatch",
     "airflow_s3events.operators.failed_runs",
     "airflow_s3events.operators.notification_setup",
+    "airflow_s3events.operators.objects",
     "airflow_s3events.operators.reconcile",
     "airflow_s3events.operators.redrive",
 )
@@ -26,6 +27,7 @@ _HOOKS = (
     "airflow_s3events.hooks.keys",
     "airflow_s3events.hooks.ledger",
     "airflow_s3events.hooks.notification_setup",
+    "airflow_s3events.hooks.objects",
     "airflow_s3events.hooks.own_api",
     "airflow_s3events.hooks.queue_state",
     "airflow_s3events.hooks.queues",

@@ -29,6 +29,9 @@ class Resources:
     bucket: str | None = None
     #: What begins with this is what ``prove=True`` may write, and sensor and dispatcher may read.
     prefix: str = ""
+    #: Name of the bucket that takes what is quarantined, and what the keys there begin with.
+    quarantine_bucket: str | None = None
+    quarantine_prefix: str = "quarantine/"
     topic: Arn | None = None
     function: Arn | None = None
     rule: Arn | None = None
@@ -44,8 +47,11 @@ class Resources:
         """Return the ARN of one kind of resource, as ``_NEEDS`` names them; None where there is none."""
         if kind == "objects":
             return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
-        if kind == "bucket":
-            return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        if kind == "quarantine_objects":
+            return f"{self.arn('quarantine')}/{self.quarantine_prefix}*" if self.quarantine_bucket else None
+        if kind in ("bucket", "quarantine"):
+            name = self.bucket if kind == "bucket" else self.quarantine_bucket
+            return bucket_arn(check_bucket(name), partition=self.partition) if name else None
         if kind in _ASKED:
             return self.arn(_ASKED[kind][1]) if _ASKED[kind][0] in self.enrich else None
         if kind == "bus":
@@ -127,6 +133,25 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
             "dead_letter_key": ("kms:Decrypt",),
         },
+        "tag": {
+            "objects": (
+                *("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+                *("s3:PutObjectTagging", "s3:PutObjectVersionTagging"),
+            ),
+            "bucket": ("s3:ListBucket",),
+        },
+        "quarantine": {
+            "objects": (
+                *("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+                *("s3:DeleteObject", "s3:DeleteObjectVersion"),
+            ),
+            "bucket": ("s3:ListBucket",),
+            # What comes in parts is aborted when its copy fails.
+            "quarantine_objects": (
+                *("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"),
+            ),
+            "quarantine": ("s3:ListBucket",),
+        },
         "configure": {
             "bucket": (*_READ_RULES, "s3:PutBucketNotification"),
             "queue": _MAKE_QUEUE,
@@ -186,6 +211,8 @@ _REQUIRED = {
     "retry": ("dead_letter_queue", "airflow_role"),
     "notify": ("queue", "dead_letter_queue"),
     "alert": ("dead_letter_queue",),
+    "tag": ("bucket",),
+    "quarantine": ("quarantine_bucket",),
     "configure": ("bucket",),
     "check": ("bucket",),
     "prove": ("bucket",),
@@ -203,7 +230,8 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
         purpose: One of ``PURPOSES``. ``dispatch`` covers ``trigger``: where tasks and triggers share a role
             (they do on MWAA) it is enough. ``redrive``, ``retry``, ``notify`` and ``alert`` are
             ``S3EventRedriveOperator``, ``S3EventRetryFailedRunsOperator``, ``S3EventFailureNotifier`` and
-            ``S3DeadLetterSensor``. ``prove`` is what ``check`` needs on top for ``prove=True``.
+            ``S3DeadLetterSensor``; ``tag`` and ``quarantine`` are ``S3MergeObjectTagsOperator`` and
+            ``S3QuarantineObjectOperator``. ``prove`` is what ``check`` needs on top for ``prove=True``.
         resources: What it works with.
 
     Raises:
