@@ -11,7 +11,6 @@ killed:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from zlib import crc32
 
 from airflow_s3events.choices import Choices
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.dispatch_settings import DispatchSettings
 from airflow_s3events.enrich import Enricher, FactSource
 from airflow_s3events.envelopes import parse_body
@@ -32,7 +32,9 @@ from airflow_s3events.journal import Journal, KnownStarter
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read, note_run
-from airflow_s3events.routing import Match, Route, Routes
+from airflow_s3events.outcome_lines import write_outcomes
+from airflow_s3events.routing import Route, Routes
+from airflow_s3events.scoring import Asker, Scoring
 from airflow_s3events.settlement import (
     Disposition,
     RunState,
@@ -43,8 +45,6 @@ from airflow_s3events.settlement import (
 from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 
 __all__ = ["DispatchSettings", "Dispatcher", "Inbox", "gates_of"]
-
-log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -84,6 +84,8 @@ class Dispatcher:
         journal: Asked before runs are made, and told what became of each event.
         source: Who answers for objects; needed where a route asks.
         meter: Told of what is measured.
+        asker: Asks the scorer; None: there is none.
+        lines: Gets a line for each decision that is not the normal one; the inbox gets the same.
     """
 
     inbox: Inbox
@@ -98,18 +100,25 @@ class Dispatcher:
     #: Matches events with the routes, and asks S3 where they need to know.
     enricher: Enricher = field(init=False)
     meter: Meter = field(default_factory=Meter)
+    asker: Asker | None = None
+    #: What a scorer says beside the routes; and what an event gets, whatever they say when it comes again.
+    scoring: Scoring = field(init=False)
+    choices: Choices = field(init=False)
+    lines: DecisionLog = field(default_factory=DecisionLog)
     #: Makes the runs.
     starter: Starter = field(init=False)
     #: Waits for the end of runs; None where messages are deleted when their runs are stored.
     holder: Holder | None = field(default=None, init=False)
-    #: Events by outcome: started, duplicate, joined, restarted, stale, unmatched, ignored, malformed,
-    #: put_off, gave_up, not_stored.
+    #: Events by outcome: started, duplicate, joined, restarted, stale, unmatched, ignored, dropped,
+    #: malformed, put_off, gave_up, not_stored.
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
         self.starter = StoredStarter(self.runs)
         self.enricher = Enricher(self.routes, self.source)
+        self.scoring = Scoring(self.routes, self.enricher, self.asker, self.meter, self.clock)
+        self.choices = Choices(self.routes, self.scoring, self.runs)
 
     def hold_runs(
         self,
@@ -184,8 +193,10 @@ class Dispatcher:
             OutageError: The inbox is stopping while Airflow is away.
         """
         results: list[tuple[Message, list[Outcome]]] = []
-        await self._patiently(lambda: self.enricher.prepare(batch, self.settings.oldest(self.now())))
-        await self._patiently(lambda: self.journal.judge(batch, self.enricher))
+        oldest = self.settings.oldest(self.now())
+        await self._patiently(lambda: self.enricher.prepare(batch, oldest))
+        await self.scoring.prepare(batch, oldest, lambda: self.inbox.stopping)
+        await self._patiently(lambda: self.journal.judge(batch, self.scoring))
         for message in self._in_order(batch):
             if self.inbox.stopping:
                 break
@@ -193,19 +204,18 @@ class Dispatcher:
         missing = await self._missing([o.created for _, outcomes in results for o in outcomes if o.created])
         await self._patiently(lambda: self.journal.record(missing))
         for message, outcomes in results:
-            await self._settle(message, [_stored(outcome, missing) for outcome in outcomes])
+            await self._settle(message, [outcome.stored(missing) for outcome in outcomes])
 
     def _in_order(self, batch: Sequence[Message]) -> Sequence[Message]:
         """Return the messages, those of urgent routes first."""
-        return sorted(batch, key=self._rank) if self.routes.has_priorities else batch
+        return sorted(batch, key=self._rank) if self.scoring.has_priorities else batch
 
     def _rank(self, message: Message) -> int:
         try:
             events = parse_body(message.body, message_id=message.delivery_id).events
         except BodyError:
             return 0
-        matched = (route for event in events for route in self.enricher.match(event).routes)
-        return -max((route.priority for route in matched), default=0)
+        return -max(map(self.scoring.priority, events), default=0)
 
     async def _outcomes(self, message: Message) -> list[Outcome]:
         try:
@@ -218,7 +228,7 @@ class Dispatcher:
             # A fault of ours that one message brings out must not stop the queue: the task would fail, be
             # retried, receive the message and fail again. It is put off, and dead-lettered in the end, like a
             # refusal.
-            log.exception("Message %s could not be dispatched and is put off", message.message_id)
+            self.lines.fault(error, message)
             closed = Closed(f"unexpected {type(error).__name__}: {error}", 60.0, refused=True)
             return [self._put_off(closed, message)]
 
@@ -235,19 +245,28 @@ class Dispatcher:
     async def _event(self, event: ObjectEvent, message: Message) -> list[Outcome]:
         note_read(self.meter, event, message)
         if event.is_before(self.settings.oldest(self.now())):
-            return [self.journal.tell(event, message, Outcome("ignored"))]
-        match = await self._chosen(event, self.enricher.match(event))
-        event = self.enricher.enriched(event)
-        outcomes = [self._refused(failure.route, failure.error, message) for failure in match.errors]
+            return [self._told(event, message, Outcome("ignored"))]
+        verdict = self.journal.verdict(event)
+        choice = await self._patiently(lambda: self.choices.choose(event, verdict))
+        event, match = choice.event, choice.match
+        self.journal.forgo(event, message, match.routes)
+        if choice.drop:
+            return [self._told(event, message, Outcome("dropped", reason=choice.drop))]
+        outcomes = [
+            self._refused(failure.route, failure.error, message).of(event, failure.route)
+            for failure in match.errors
+        ]
         outcomes += [
-            self.journal.tell(event, message, await self._start(route, event, message), route)
+            self._told(event, message, await self._start(route, event, message), route)
             for route in match.routes
         ]
-        return outcomes or [self.journal.tell(event, message, _UNMATCHED[self.routes.unmatched])]
+        return outcomes or [self._told(event, message, _UNMATCHED[self.routes.unmatched])]
 
-    async def _chosen(self, event: ObjectEvent, match: Match) -> Match:
-        choices = Choices(self.routes, self.runs)
-        return await self._patiently(lambda: choices.stand(event, match))
+    def _told(
+        self, event: ObjectEvent, message: Message, outcome: Outcome, route: Route | None = None
+    ) -> Outcome:
+        """Take an outcome down in the journal; return it with what it is about."""
+        return self.journal.tell(event, message, outcome, route).of(event, route)
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
         self.meter.count("events.matched", route.dag_id)
@@ -299,12 +318,13 @@ class Dispatcher:
     async def _settle(self, message: Message, outcomes: Sequence[Outcome]) -> None:
         self.counts.update(outcome.what for outcome in outcomes)
         fate = combine(outcome.disposition for outcome in outcomes)
+        write_outcomes(self.lines, message, outcomes, fate)
         reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
+        what = next((outcome.what for outcome in outcomes if outcome.disposition is fate), "")
         if fate is Disposition.ACKNOWLEDGE:
             self.inbox.acknowledge(message)
         elif fate is Disposition.DEAD_LETTER:
             about = {name: text for outcome in outcomes for name, text in outcome.about.items()}
-            what = next(outcome.what for outcome in outcomes if outcome.disposition is fate)
             await self._dead_letter(message, what, reason, about)
         elif fate is Disposition.HOLD and self.holder is not None:
             runs = tuple(outcome.run for outcome in outcomes if outcome.disposition is fate and outcome.run)
@@ -312,24 +332,24 @@ class Dispatcher:
             self.holder.hold(Waiting(message, runs, bad))
         elif fate is Disposition.RELEASE:
             delay = max(outcome.retry_seconds for outcome in outcomes)
-            self.inbox.release(message, delay_seconds=delay, reason=reason)
+            self.inbox.release(message, delay_seconds=delay, reason=reason, outcome=what)
         else:
-            self.inbox.lapse(message, reason=reason)
+            self.inbox.lapse(message, reason=reason, outcome=what)
 
     async def _dead_letter(self, message: Message, what: str, reason: str, about: dict[str, str]) -> None:
         why = "there is no dead letter queue"
         if self.settings.has_dead_letters:
             try:
-                await self.inbox.dead_letter(message, reason, about)
+                await self.inbox.dead_letter(message, reason, about, outcome=what)
             except ConfigurationError as error:
                 # One message that cannot be put away must not keep all others waiting.
-                log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
                 why = str(error)
             else:
                 self.meter.count("messages.dead_lettered", what)
                 return
         delay = _delay(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
-        self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}")
+        self.lines.note("not_dead_lettered", message=message, outcome=what, reason=why)
+        self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}", outcome=what)
 
     def _put_off(self, closed: Closed, message: Message, route: Route | None = None) -> Outcome:
         settings = self.settings
@@ -372,9 +392,3 @@ def _delay(message: Message, settings: DispatchSettings, first_seconds: float) -
     return release_delay_seconds(
         message.receive_count, settings.max_receive_count, first_seconds, share=share
     )
-
-
-def _stored(outcome: Outcome, missing: set[tuple[str, str]]) -> Outcome:
-    if outcome.created in missing:
-        return Outcome("not_stored", Disposition.RELEASE, "Airflow took the run but does not have it", 30.0)
-    return outcome

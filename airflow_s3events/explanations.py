@@ -20,6 +20,7 @@ MEANING: Mapping[str, str] = {
     "stale": "a newer event of the same object stands for it",
     "unmatched": "no route takes it",
     "ignored": "older than ignore_before",
+    "dropped": "the scorer dropped it",
     "put_off": "given back to the queue; it comes again",
     "not_stored": "Airflow took the run but did not have it; the event comes again",
     "gave_up": "sent to the dead letter queue",

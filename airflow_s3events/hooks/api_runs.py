@@ -27,7 +27,7 @@ class ApiRuns:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         """Create a run; return False when the name is taken.
 
         Raises:
@@ -35,7 +35,7 @@ class ApiRuns:
             ConfigurationError: The API does not let us in.
             OutageError: It is away or throttling.
         """
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf, "note": note or None}
         answer = await self._call("POST", f"{_path(dag_id)}/dagRuns", body=body)
         if answer.status == _CONFLICT:
             return False

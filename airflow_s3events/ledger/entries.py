@@ -32,6 +32,7 @@ _RANKS = {
     "put_off": 0,
     "not_stored": 0,
     "ignored": 1,
+    "dropped": 1,
     "unmatched": 1,
     "stale": 1,
     "gave_up": 1,
@@ -41,6 +42,8 @@ _RANKS = {
     "restarted": 4,
 }
 _DECIDED = 1
+#: In the name of an entry: what was decided of an event that no DAG gets.
+NO_DAG = ""
 _HAS_RUN = 2
 #: Members of the event that an entry keeps: what tells it apart and what a listing has, nothing of persons.
 _KEPT = ("event_type", "bucket", "key", "version_id", "sequencer", "size", "etag", "event_time", "envelope")
@@ -53,7 +56,7 @@ class Decision:
     Attributes:
         event: The event.
         what: As the dispatcher counts it: ``started``, ``restarted``, ``duplicate``, ``joined``, ``stale``,
-            ``unmatched``, ``ignored``, ``put_off``, ``not_stored`` or ``gave_up``.
+            ``unmatched``, ``ignored``, ``dropped``, ``put_off``, ``not_stored`` or ``gave_up``.
         dag_id: The DAG that it was decided for; empty where no route takes the event.
         run_id: The run that the event has, where it has one.
         reason: For people.

@@ -14,6 +14,7 @@ from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.identity import event_id, object_id
 from airflow_s3events.ledger.entries import (
+    NO_DAG,
     NOTIFICATION,
     Body,
     Decision,
@@ -81,11 +82,13 @@ class Verdict:
         identity: The event id by which its run is named.
         newer: The event id of a newer event of its lane, which stands for it; empty for none.
         runs: The run that the event has had already, by DAG.
+        dropped: Why a scorer dropped it before; empty: none did.
     """
 
     identity: str
     newer: str
     runs: dict[str, str]
+    dropped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,8 @@ class Ledger:
         the newest. Asking twice gives the same answer, so a process that dies in between costs nothing.
 
         Args:
-            asked: Events, each with the DAGs that are to get it.
+            asked: Events, each with the DAGs that may get it, or have got it; ``NO_DAG`` among them: where it
+                may have been dropped.
             place: The order; None: none.
             same_place_is_same: Two events at one place are copies of one, as with ``ByField``.
             origin: ``notification``, or ``reconcile/`` and a name.
@@ -156,7 +160,8 @@ class Ledger:
             found = {dag_id: entries.get(entry_name(event, dag_id)) for dag_id in dag_ids}
             runs = {dag: _run_of(document) for dag, document in found.items() if document is not None}
             known = {dag_id: run_id for dag_id, run_id in runs.items() if run_id is not None}
-            verdicts.append(Verdict(identity, newest, known))
+            dropped = _drop_of(found.get(NO_DAG))
+            verdicts.append(Verdict(identity, newest, known, dropped))
         return verdicts
 
     async def record(self, decisions: Sequence[Decision]) -> None:
@@ -310,6 +315,11 @@ class Ledger:
 def _run_of(document: Document) -> str | None:
     entry = read_entry(document.body)
     return entry.run_id if entry.has_run else None
+
+
+def _drop_of(document: Document | None) -> str:
+    entry = None if document is None else read_entry(document.body)
+    return "" if entry is None or entry.what != "dropped" else entry.reason
 
 
 def _claiming(event: ObjectEvent, origin: str, tolerance: float) -> Callable[[Body | None], tuple[Body, str]]:
