@@ -46,6 +46,9 @@ class Resources:
             return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
         if kind == "bucket":
             return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        if kind == "metrics":
+            # CloudWatch knows no narrower resource for it.
+            return "*" if self.queue else None
         if kind in _ASKED:
             return self.arn(_ASKED[kind][1]) if _ASKED[kind][0] in self.enrich else None
         if kind == "bus":
@@ -127,6 +130,13 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
             "dead_letter_key": ("kms:Decrypt",),
         },
+        "status": {
+            "queue": _LOOK_UP,
+            "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
+            "dead_letter_key": ("kms:Decrypt",),
+            "metrics": ("cloudwatch:GetMetricStatistics",),
+            "airflow_role": ("airflow:InvokeRestApi",),
+        },
         "configure": {
             "bucket": (*_READ_RULES, "s3:PutBucketNotification"),
             "queue": _MAKE_QUEUE,
@@ -186,6 +196,7 @@ _REQUIRED = {
     "retry": ("dead_letter_queue", "airflow_role"),
     "notify": ("queue", "dead_letter_queue"),
     "alert": ("dead_letter_queue",),
+    "status": ("queue",),
     "configure": ("bucket",),
     "check": ("bucket",),
     "prove": ("bucket",),
@@ -203,7 +214,8 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
         purpose: One of ``PURPOSES``. ``dispatch`` covers ``trigger``: where tasks and triggers share a role
             (they do on MWAA) it is enough. ``redrive``, ``retry``, ``notify`` and ``alert`` are
             ``S3EventRedriveOperator``, ``S3EventRetryFailedRunsOperator``, ``S3EventFailureNotifier`` and
-            ``S3DeadLetterSensor``. ``prove`` is what ``check`` needs on top for ``prove=True``.
+            ``S3DeadLetterSensor``, ``status`` is ``s3events status``. ``prove`` is what ``check`` needs on
+            top for ``prove=True``.
         resources: What it works with.
 
     Raises:
