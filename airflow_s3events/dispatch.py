@@ -33,7 +33,8 @@ from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read, note_run
 from airflow_s3events.outcome_lines import write_outcomes
-from airflow_s3events.routing import Match, Route, Routes
+from airflow_s3events.routing import Route, Routes
+from airflow_s3events.scoring import Asker, Scoring
 from airflow_s3events.settlement import (
     Disposition,
     RunState,
@@ -83,6 +84,7 @@ class Dispatcher:
         journal: Asked before runs are made, and told what became of each event.
         source: Who answers for objects; needed where a route asks.
         meter: Told of what is measured.
+        asker: Asks the scorer; None: there is none.
         lines: Gets a line for each decision that is not the normal one; the inbox gets the same.
     """
 
@@ -98,19 +100,25 @@ class Dispatcher:
     #: Matches events with the routes, and asks S3 where they need to know.
     enricher: Enricher = field(init=False)
     meter: Meter = field(default_factory=Meter)
+    asker: Asker | None = None
+    #: What a scorer says beside the routes; and what an event gets, whatever they say when it comes again.
+    scoring: Scoring = field(init=False)
+    choices: Choices = field(init=False)
     lines: DecisionLog = field(default_factory=DecisionLog)
     #: Makes the runs.
     starter: Starter = field(init=False)
     #: Waits for the end of runs; None where messages are deleted when their runs are stored.
     holder: Holder | None = field(default=None, init=False)
-    #: Events by outcome: started, duplicate, joined, restarted, stale, unmatched, ignored, malformed,
-    #: put_off, gave_up, not_stored.
+    #: Events by outcome: started, duplicate, joined, restarted, stale, unmatched, ignored, dropped,
+    #: malformed, put_off, gave_up, not_stored.
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
         self.starter = StoredStarter(self.runs)
         self.enricher = Enricher(self.routes, self.source)
+        self.scoring = Scoring(self.routes, self.enricher, self.asker, self.meter, self.clock)
+        self.choices = Choices(self.routes, self.scoring, self.runs)
 
     def hold_runs(
         self,
@@ -185,8 +193,10 @@ class Dispatcher:
             OutageError: The inbox is stopping while Airflow is away.
         """
         results: list[tuple[Message, list[Outcome]]] = []
-        await self._patiently(lambda: self.enricher.prepare(batch, self.settings.oldest(self.now())))
-        await self._patiently(lambda: self.journal.judge(batch, self.enricher))
+        oldest = self.settings.oldest(self.now())
+        await self._patiently(lambda: self.enricher.prepare(batch, oldest))
+        await self.scoring.prepare(batch, oldest, lambda: self.inbox.stopping)
+        await self._patiently(lambda: self.journal.judge(batch, self.scoring))
         for message in self._in_order(batch):
             if self.inbox.stopping:
                 break
@@ -198,15 +208,14 @@ class Dispatcher:
 
     def _in_order(self, batch: Sequence[Message]) -> Sequence[Message]:
         """Return the messages, those of urgent routes first."""
-        return sorted(batch, key=self._rank) if self.routes.has_priorities else batch
+        return sorted(batch, key=self._rank) if self.scoring.has_priorities else batch
 
     def _rank(self, message: Message) -> int:
         try:
             events = parse_body(message.body, message_id=message.delivery_id).events
         except BodyError:
             return 0
-        matched = (route for event in events for route in self.enricher.match(event).routes)
-        return -max((route.priority for route in matched), default=0)
+        return -max(map(self.scoring.priority, events), default=0)
 
     async def _outcomes(self, message: Message) -> list[Outcome]:
         try:
@@ -237,8 +246,12 @@ class Dispatcher:
         note_read(self.meter, event, message)
         if event.is_before(self.settings.oldest(self.now())):
             return [self._told(event, message, Outcome("ignored"))]
-        match = await self._chosen(event, self.enricher.match(event))
-        event = self.enricher.enriched(event)
+        verdict = self.journal.verdict(event)
+        choice = await self._patiently(lambda: self.choices.choose(event, verdict))
+        event, match = choice.event, choice.match
+        self.journal.forgo(event, message, match.routes)
+        if choice.drop:
+            return [self._told(event, message, Outcome("dropped", reason=choice.drop))]
         outcomes = [
             self._refused(failure.route, failure.error, message).of(event, failure.route)
             for failure in match.errors
@@ -254,10 +267,6 @@ class Dispatcher:
     ) -> Outcome:
         """Take an outcome down in the journal; return it with what it is about."""
         return self.journal.tell(event, message, outcome, route).of(event, route)
-
-    async def _chosen(self, event: ObjectEvent, match: Match) -> Match:
-        choices = Choices(self.routes, self.runs)
-        return await self._patiently(lambda: choices.stand(event, match))
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
         self.meter.count("events.matched", route.dag_id)

@@ -35,8 +35,11 @@ _UNSTORED_SECONDS = 30.0
 class Runs(TargetState, Protocol):
     """What dispatch asks of Airflow. All raise OutageError when Airflow does not answer."""
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
-        """Create a run; False when the name is taken; RouteError when the DAG refuses it."""
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
+        """Create a run; False when the name is taken; RouteError when the DAG refuses it.
+
+        ``note`` is put on the run where this Airflow takes one from us.
+        """
         ...
 
     async def clear(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
@@ -111,7 +114,7 @@ class StoredStarter:
             reason = f"attempt {attempt} waits for the end of the run before it"
             return Outcome("put_off", Disposition.RELEASE, reason, _WAIT_SECONDS)
         name = name_of(route, event, attempt if start is Start.AGAIN else 0)
-        if await self.runs.create(route.dag_id, name, _conf(route, event)):
+        if await self.runs.create(route.dag_id, name, _conf(route, event), _note(route, event)):
             what = "started" if start is Start.CREATE else "restarted"
             return Outcome(what, created=(route.dag_id, name))
         await _read_back(self.runs, route, name)
@@ -150,7 +153,7 @@ class SucceededStarter:
         """See ``Starter``."""
         name = name_of(route, event, 0)
         conf = _conf(route, event, acknowledge="run_succeeded")
-        if await self.runs.create(route.dag_id, name, conf):
+        if await self.runs.create(route.dag_id, name, conf, _note(route, event)):
             return _held("started", route, name, created=True)
         state = await _read_back(self.runs, route, name)
         attempt = 0
@@ -179,7 +182,7 @@ class SucceededStarter:
             await self.runs.clear(route.dag_id, name, conf)
             return _held("restarted", route, name)
         name = name_of(route, event, attempt + 1)
-        created = await self.runs.create(route.dag_id, name, conf)
+        created = await self.runs.create(route.dag_id, name, conf, _note(route, event))
         return _held("restarted" if created else "joined", route, name, created=created)
 
 
@@ -198,6 +201,10 @@ def _conf(route: Route, event: ObjectEvent, acknowledge: str | None = None) -> d
     if acknowledge is not None:
         data[ACKNOWLEDGE_MEMBER] = acknowledge
     return route.conf(data)
+
+
+def _note(route: Route, event: ObjectEvent) -> str:
+    return route.note_of(event.serialize()) if route.note else ""
 
 
 async def _read_back(runs: Runs, route: Route, name: str) -> RunState:

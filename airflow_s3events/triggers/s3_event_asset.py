@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ from airflow_s3events.watchers import Watcher, watcher_name
 
 if TYPE_CHECKING:
     from airflow_s3events.hauls import Haul, Unmatched
+
+log = logging.getLogger(__name__)
 
 #: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
 _VERSION = 1
@@ -74,7 +78,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
     Args:
         sqs_queue: URL, ARN or name of the queue.
         when: The object events that are wanted: a filter, or what ``EventFilter.deserialize`` reads, also as
-            JSON text; None means all of them. Filters that ask S3 about the object cannot be used here: one
+            JSON text; None means all of them. A ``predicate`` in it must be importable by the triggerer,
+            which tries it at the start. Filters that ask S3 about the object cannot be used here: one
             call for each event would hold up all watchers of the triggerer.
         watcher: A name that no other watcher of the queue has: that of the asset. Where it is left out, what
             is wanted is the name.
@@ -184,6 +189,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         stored.
         """
         with self._joined() as watcher:
+            await self._try_predicates(watcher)
             async for haul in shared_stream:
                 for event in self._events(haul.take(watcher)):
                     yield event
@@ -195,6 +201,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
         arguments = self._queue_arguments()
         with self._joined() as watcher:
+            await self._try_predicates(watcher)
             source = HaulSource(arguments, watchers_of(arguments))
             share = share_of(arguments.key, lambda: HaulShare(source))
             async with aclosing(share.hauls(watcher)) as hauls:
@@ -212,6 +219,17 @@ class S3EventAssetTrigger(BaseEventTrigger):
             yield watcher
         finally:
             watchers.leave(watcher)
+
+    async def _try_predicates(self, watcher: Watcher) -> None:
+        """Say what cannot be imported here.
+
+        Raising it would do harm: Airflow starts a watcher that has failed again within two seconds, and what
+        it wants would be taken for what nobody wants meanwhile. The events that it cannot judge are kept.
+        """
+        try:
+            await asyncio.to_thread(watcher.when.try_predicates, f"when of watcher {watcher.name!r}")
+        except ConfigurationError as error:
+            log.error("Events of queue %s are kept until this is mended: %s", self.sqs_queue, error)
 
     def _events(self, share: list[PackedEvent]) -> Iterator[TriggerEvent]:
         for pack in cut(share, most_count=self.pack_count, most_bytes=self.pack_bytes):

@@ -111,8 +111,16 @@ class S3EventHoldTrigger(BaseTrigger):
         return "airflow_s3events.triggers.s3_event_hold.S3EventHoldTrigger", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield ``{"reason": "messages" | "recheck" | "deadline", "held": 12}``, and end."""
+        """Yield ``{"reason": "messages" | "recheck" | "deadline", "held": 12}``, and end.
+
+        Raises:
+            ConfigurationError: A predicate of the routes cannot be imported by the triggerer; names it.
+        """
+        from airflow_s3events.routing import Routes
+
         earliest = time.monotonic() + self.quiet_seconds
+        # Else it could never tell that a message's run is there, and would wake a task for it time and again.
+        await asyncio.to_thread(Routes.of(self.routes).try_predicates)
         place = await _place_of(self.name, {name: getattr(self, name) for name in _KEEPING})
         try:
             reason = await self._wait(place)

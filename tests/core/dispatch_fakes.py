@@ -25,6 +25,7 @@ class FakeRuns:
         self.refusing: set[str] = set()
         self.stored: dict[tuple[str, str], RunState] = {}
         self.confs: dict[tuple[str, str], dict[str, Any]] = {}
+        self.notes: dict[str, str] = {}
         self.broken_by = ""
         self.unstorable: set[str] = set()
         self.taken_elsewhere: set[str] = set()
@@ -43,7 +44,7 @@ class FakeRuns:
         if dag_id not in self.dag_ids:
             raise RouteError(f"DAG {dag_id!r} not found")
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         self._called("create", dag_id)
         if dag_id in self.refusing:
             raise RouteError(f"DAG {dag_id!r} has import errors")
@@ -56,6 +57,7 @@ class FakeRuns:
         if not self.forgetful:
             self.stored[dag_id, run_id] = RunState.QUEUED
         self.confs[dag_id, run_id] = conf
+        self.notes[run_id] = note
         if self.dies_after_create:
             self.dag_ids.discard(dag_id)
             self.stored.clear()

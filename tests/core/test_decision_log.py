@@ -27,10 +27,10 @@ SIGNED = "https://b.s3.amazonaws.com/x?X-Amz-Credential=AKIA1&X-Amz-Signature=51
 class Runs(FakeRuns):
     """Refuses with a text that quotes what it was asked, as Airflow's answers do."""
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         if dag_id in self.refusing:
             raise RouteError(f"conf {conf} of {run_id} is refused; see {SIGNED}")
-        return await super().create(dag_id, run_id, conf)
+        return await super().create(dag_id, run_id, conf, note)
 
 
 def key_of(name: str) -> str:

@@ -255,6 +255,7 @@ class TestPlainData:
                 **settings,
                 "dag_id": "b",
                 "name": "b",
+                "note": "",
                 "when": {"everything": True},
             },
             "mode": "first",
@@ -263,6 +264,7 @@ class TestPlainData:
                     **settings,
                     "dag_id": "a",
                     "name": "a",
+                    "note": "",
                     "when": {"suffix": ".csv"},
                 }
             ],

@@ -61,8 +61,8 @@ def check(operator: S3EventDispatchOperator) -> None:
             "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
             " started again would hold all others of its key back"
         )
-    if operator.anomaly is not None and operator.ledger is None:
-        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
+    _check_scorer(operator)
+    _check_anomaly(operator)
 
 
 def _check_holding(routes: Routes) -> None:
@@ -72,6 +72,27 @@ def _check_holding(routes: Routes) -> None:
             "acknowledge='run_succeeded': a filter of routes asks S3 about the object, and a message is read"
             " several times while its run works, when S3 may say something else; use enrich= of the route, or"
             " 'run_stored'"
+        )
+
+
+def _check_anomaly(operator: S3EventDispatchOperator) -> None:
+    if operator.anomaly is not None and operator.ledger is None:
+        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
+
+
+def _check_scorer(operator: S3EventDispatchOperator) -> None:
+    from airflow_s3events.scoring import check_scorer
+
+    seconds: Any = operator.scorer_timeout_seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise ConfigurationError(f"scorer_timeout_seconds={seconds!r}: give a number above 0")
+    if operator.scorer is None:
+        return
+    check_scorer(operator.scorer)
+    if operator.acknowledge == "run_succeeded":
+        raise ConfigurationError(
+            "scorer: it goes with acknowledge='run_stored' only, since with 'run_succeeded' the trigger reads"
+            " messages, too, and runs nobody's code"
         )
 
 

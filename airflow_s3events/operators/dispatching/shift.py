@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_s3events.ledger import Ledger
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.reporting import Reporter
+    from airflow_s3events.scoring import Asker
 
 #: Messages between two read-backs of the runs just created.
 _BATCH_COUNT = 50
@@ -48,6 +49,7 @@ class Shift:
         self._held_elsewhere = held_elsewhere
         self._consumer: Consumer | None = None
         self._source: FactSource | None = None
+        self._asker: Asker | None = None
         self._is_stopped = False
         self._log: DecisionLog | None = None
 
@@ -69,6 +71,7 @@ class Shift:
             async with AsyncExitStack() as stack:
                 with uncollected():
                     hook = await asyncio.to_thread(self._operator.hook)
+                    self._asker = self._make_asker()
                     client = await stack.enter_async_context(hook.open_client())
                     self._source = await stack.enter_async_context(self._open_source())
                 closed = await self._drain(hook, client, gates, asked)
@@ -118,6 +121,15 @@ class Shift:
         aws["region_name"] = aws["region_name"] or region_of(operator.sqs_queue)
         async with bucket_hook(**aws).open_client() as client:
             yield S3Facts(client)
+
+    def _make_asker(self) -> Asker | None:
+        """Load the scorer, before any message is received."""
+        from airflow_s3events.scoring import ThreadAsker, load_scorer
+
+        operator = self._operator
+        if operator.scorer is None:
+            return None
+        return ThreadAsker(load_scorer(operator.scorer), operator.scorer_timeout_seconds)
 
     def _journal(self) -> AbstractAsyncContextManager[Journal]:
         from airflow_s3events.hooks.ledger import open_journal
@@ -187,6 +199,7 @@ class Shift:
             gates=gates,
             source=self._source,
             meter=Meter(operator.sqs_queue),
+            asker=self._asker,
             lines=self._lines(),
         )
         if operator.acknowledge == "run_succeeded":
