@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_s3events.arns import Arn, bucket_arn, check_bucket
+from airflow_s3events.audit_address import AuditAddress
 from airflow_s3events.exceptions import ConfigurationError
 
 
@@ -37,6 +38,8 @@ class Resources:
     enrich: tuple[str, ...] = ()
     #: ``role/ENVIRONMENT/ROLE`` of an MWAA environment: as whom its REST API is asked.
     airflow_role: Arn | None = None
+    #: Where a dispatcher's audit goes: ``s3://bucket/prefix`` or ``logs:<log group>``.
+    audit: str | None = None
     #: Partition of the bucket.
     partition: str = "aws"
 
@@ -46,9 +49,8 @@ class Resources:
             return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
         if kind == "bucket":
             return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
-        if kind == "metrics":
-            # CloudWatch knows no narrower resource for it.
-            return "*" if self.queue else None
+        if kind in _OBSERVING:
+            return self._observing_arn(kind)
         if kind in _ASKED:
             return self.arn(_ASKED[kind][1]) if _ASKED[kind][0] in self.enrich else None
         if kind == "bus":
@@ -56,7 +58,22 @@ class Resources:
         found: Arn | None = getattr(self, kind)
         return None if found is None else str(found)
 
+    def _observing_arn(self, kind: str) -> str | None:
+        if kind == "metrics":
+            # CloudWatch knows no narrower resource for it.
+            return "*" if self.queue else None
+        address = None if self.audit is None else AuditAddress.of(self.audit)
+        if address is None or (kind == "audit_objects") != (address.kind == "s3"):
+            return None
+        if address.kind == "s3":
+            return f"{bucket_arn(address.name, partition=self.partition)}/{address.prefix}*"
+        # In the queue's region and account, as the dispatcher looks for it there.
+        found = self.queue
+        group = f"log-group:{address.name}:*"
+        return None if found is None else str(replace(found, service="logs", resource=group))
 
+
+_OBSERVING = ("audit_objects", "audit_group", "metrics")
 #: Kind of resource to what must be asked for it to be needed, and the kind that it is.
 _ASKED = {
     "asked_objects": ("head", "objects"),
@@ -89,6 +106,8 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             # Without it S3 answers 403 instead of 404 for what is gone.
             "asked_bucket": ("s3:ListBucket",),
             "tagged_objects": ("s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+            "audit_objects": ("s3:PutObject",),
+            "audit_group": ("logs:CreateLogStream", "logs:PutLogEvents"),
         },
         "trigger": {
             "queue": (*_LOOK_UP, "sqs:ReceiveMessage"),

@@ -63,6 +63,7 @@ def check(operator: S3EventDispatchOperator) -> None:
         )
     _check_scorer(operator)
     _check_anomaly(operator)
+    _check_audit(operator)
 
 
 def _check_holding(routes: Routes) -> None:
@@ -73,6 +74,14 @@ def _check_holding(routes: Routes) -> None:
             " several times while its run works, when S3 may say something else; use enrich= of the route, or"
             " 'run_stored'"
         )
+
+
+def _check_audit(operator: S3EventDispatchOperator) -> None:
+    from airflow_s3events.audit_address import AuditAddress
+
+    # What a template makes of it is looked at when the task works.
+    if operator.audit is not None and "{{" not in operator.audit:
+        AuditAddress.of(operator.audit)
 
 
 def _check_anomaly(operator: S3EventDispatchOperator) -> None:
