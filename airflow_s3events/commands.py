@@ -14,6 +14,9 @@ class Command(NamedTuple):
 
 #: Every command by its name.
 COMMANDS = {
+    "alarms": Command(
+        "airflow_s3events.alarming", "CloudWatch alarms and a dashboard for queues, as a template"
+    ),
     "check": Command("airflow_s3events.check", "what is wrong on the way from a bucket to its queue"),
     "completion": Command("airflow_s3events.completing", "a script that completes commands in bash or zsh"),
     "dead-letters": Command(

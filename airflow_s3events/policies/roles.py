@@ -248,6 +248,8 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
     found = ((kind, resources.arn(kind), actions) for kind, actions in _NEEDS[purpose].items())
     if resources.enrich and (purpose != "dispatch" or resources.bucket is None):
         raise ConfigurationError("enrich: it is for dispatch, and a policy for it needs bucket")
+    if resources.audit is not None and purpose != "dispatch":
+        raise ConfigurationError("audit: it is for dispatch")
     statements = [_allow(kind, arn, actions) for kind, arn, actions in found if arn is not None]
     return {"Version": "2012-10-17", "Statement": statements}
 

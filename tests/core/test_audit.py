@@ -217,6 +217,11 @@ def test_without_a_store_nothing_is_taken_down() -> None:
     assert not trail._waiting
 
 
+def test_an_audit_is_the_dispatcher_s_alone() -> None:
+    with pytest.raises(ConfigurationError, match="audit"):
+        role_policy("check", Resources(bucket="landing", audit="s3://audits"))
+
+
 @pytest.mark.parametrize(
     ("audit", "resource", "actions"),
     [

@@ -61,9 +61,8 @@ def check(operator: S3EventDispatchOperator) -> None:
             "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
             " started again would hold all others of its key back"
         )
-    _check_scorer(operator)
-    _check_anomaly(operator)
-    _check_audit(operator)
+    for check_part in (_check_scorer, _check_anomaly, _check_audit):
+        check_part(operator)
 
 
 def _check_holding(routes: Routes) -> None:
