@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.system.faults.plan import KINDS
 
-#: As the documentation recommends it. With less, a message that five faults and the outsider have received ends
+#: As the documentation recommends. With less, a message that five faults and the outsider have received ends
 #: in the dead letter queue, though its run is there.
 _MAX_RECEIVES = 20
 _ROOT = Path(__file__).parents[3]
