@@ -111,6 +111,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """An hour of objects that trickle in: whether memory grows, and clients are closed."""
+    install(session, "airflow-3.3.2")
+    session.run("python", "-m", "tests.benchmarks.soak", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Forty minutes each of what reads other people's text, and keep what reaches new code."""
     install(session, "airflow-3.3.2")
