@@ -50,13 +50,14 @@ def test_a_message_left_in_a_queue_is_not_clean(queue: str, where: str) -> None:
     assert not _verdict(_conf("1", 3), _conf("2", 4), **{queue: {**_EMPTY, where: 1}})
 
 
-def test_what_is_malformed_belongs_in_the_dead_letter_queue_once_and_nothing_else_does() -> None:
-    wanted = {"malformed": 2, "not_dead_lettered": 0, "wrongly_dead_lettered": 0}
-    assert judge_dead_letters(["a", "b"], ["b", "a"]) == wanted
-    assert judge_dead_letters(["a", "b"], ["a", "a"]) == {
-        **wanted,
+def test_what_is_malformed_belongs_in_the_dead_letter_queue_and_nothing_else_does() -> None:
+    found = judge_dead_letters(["a", "b", "c"], ["b", "a", "a", "x"])
+    assert found == {
+        "malformed": 3,
         "not_dead_lettered": 1,
+        "dead_lettered_again": 1,
         "wrongly_dead_lettered": 1,
+        "dead": ["x"],
     }
 
 
