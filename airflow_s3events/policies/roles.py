@@ -48,13 +48,8 @@ class Resources:
 
     def arn(self, kind: str) -> str | None:
         """Return the ARN of one kind of resource, as ``_NEEDS`` names them; None where there is none."""
-        if kind == "objects":
-            return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
-        if kind == "quarantine_objects":
-            return f"{self.arn('quarantine')}/{self.quarantine_prefix}*" if self.quarantine_bucket else None
-        if kind in ("bucket", "quarantine"):
-            name = self.bucket if kind == "bucket" else self.quarantine_bucket
-            return bucket_arn(check_bucket(name), partition=self.partition) if name else None
+        if kind in _BUCKETS:
+            return self._bucket_arn(kind)
         if kind in _OBSERVING:
             return self._observing_arn(kind)
         if kind in _ASKED:
@@ -63,6 +58,16 @@ class Resources:
             return str(replace(self.archive, resource="event-bus/default")) if self.archive else None
         found: Arn | None = getattr(self, kind)
         return None if found is None else str(found)
+
+    def _bucket_arn(self, kind: str) -> str | None:
+        """Return the ARN of a bucket, or of those of its objects that are meant."""
+        is_quarantine = kind.startswith("quarantine")
+        name = self.quarantine_bucket if is_quarantine else self.bucket
+        if not name:
+            return None
+        arn = bucket_arn(check_bucket(name), partition=self.partition)
+        prefix = self.quarantine_prefix if is_quarantine else self.prefix
+        return f"{arn}/{prefix}*" if kind.endswith("objects") else arn
 
     def _observing_arn(self, kind: str) -> str | None:
         if kind == "metrics":
@@ -79,6 +84,7 @@ class Resources:
         return None if found is None else str(replace(found, service="logs", resource=group))
 
 
+_BUCKETS = ("bucket", "objects", "quarantine", "quarantine_objects")
 _OBSERVING = ("audit_objects", "audit_group", "metrics")
 #: Kind of resource to what must be asked for it to be needed, and the kind that it is.
 _ASKED = {
@@ -261,8 +267,8 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
             (they do on MWAA) it is enough. ``redrive``, ``retry``, ``notify`` and ``alert`` are
             ``S3EventRedriveOperator``, ``S3EventRetryFailedRunsOperator``, ``S3EventFailureNotifier`` and
             ``S3DeadLetterSensor``, ``status`` is ``s3events status``; ``tag`` and ``quarantine`` are
-            ``S3MergeObjectTagsOperator`` and ``S3QuarantineObjectOperator``. ``prove`` is what ``check`` needs on
-            top for ``prove=True``.
+            ``S3MergeObjectTagsOperator`` and ``S3QuarantineObjectOperator``. ``prove`` is what ``check``
+            needs on top for ``prove=True``.
         resources: What it works with.
 
     Raises:
