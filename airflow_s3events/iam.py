@@ -32,7 +32,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description="Print the policy of a role that dispatches, waits (trigger, sensor), sees to dead"
         " letters and failed runs (redrive, retry, notify, alert), acts on objects (tag, quarantine), looks"
         " at all of it (status), sets up (configure), checks, proves or removes, with what you name and"
-        " nothing beside it. No AWS is asked. Exit status: 0, or 2 when something is missing or wrong, with the reason on stderr.",
+        " nothing beside it. No AWS is asked. Exit status: 0, or 2 when something is missing or wrong, with"
+        " the reason on stderr.",
     )
     add = parser.add_argument
     add("--for", required=True, choices=PURPOSES, dest="purpose", help="what the role does")
