@@ -87,7 +87,7 @@ class Enricher:
         if not self.routes.asks:
             return
         self._forget()
-        events = {event_id(event): event for event in _events_of(batch, ignore_before)}
+        events = {event_id(event): event for event in events_of(batch, ignore_before)}
         seats = asyncio.Semaphore(CALLS_AT_ONCE)
         new = [(name, event) for name, event in events.items() if name not in self._known]
         done = await asyncio.gather(
@@ -136,7 +136,8 @@ class Enricher:
         return replace(event, facts=answer if event.facts is None else event.facts.with_(answer))
 
 
-def _events_of(batch: Iterable[Message], ignore_before: datetime | None) -> list[ObjectEvent]:
+def events_of(batch: Iterable[Message], ignore_before: datetime | None) -> list[ObjectEvent]:
+    """Return the events of a batch that are not older; what cannot be read is left out."""
     events: list[ObjectEvent] = []
     for message in batch:
         with suppress(BodyError):

@@ -85,6 +85,11 @@ class Journal:
         self._told: list[tuple[Decision, tuple[str, str] | None]] = []
         self._ends: list[tuple[Ask, Decision, tuple[str, str] | None]] = []
 
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where it is written; None: nowhere."""
+        return self._ledger
+
     async def judge(self, batch: Sequence[Message], routes: Matcher) -> None:
         """Ask about all events of a batch at once.
 
