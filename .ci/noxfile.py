@@ -6,6 +6,7 @@
     .venv/bin/nox -f .ci/noxfile.py -s "system(line='airflow-2.11.2')"
     .venv/bin/nox -f .ci/noxfile.py -s demo                 # objects in, runs out, on every line
     .venv/bin/nox -f .ci/noxfile.py -s mwaa                 # the bundle for MWAA, on each of its images
+    .venv/bin/nox -f .ci/noxfile.py -s docs                 # the site, and the tests of the pages
 
 Each uses the Python that nox runs on. The pins are for Python 3.10 to 3.12, those of Amazon MWAA for the one
 of its image.
@@ -68,6 +69,24 @@ def demo(session: nox.Session, line: str) -> None:
     """The same DAG files on every line: ten objects, ten runs that succeed."""
     install(session, line)
     session.run("s3events", "demo", "--objects", "10")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site into site/, offline, warnings as errors, and the tests of the pages.
+
+    With ``-- --external`` it asks for every link that leads elsewhere, too.
+    """
+    session.chdir(ROOT)
+    session.install("-c", ".ci/constraints/airflow-3.3.2.txt", "-e", ".[test]")
+    session.env.update(PYTHONDONTWRITEBYTECODE=None, NO_MKDOCS_2_WARNING="1")
+    # Nobody is there: what would ask another host fails.
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    session.run("mkdocs", "build", "--strict", "-f", ".ci/mkdocs/mkdocs.yml", env=nowhere)
+    pages = (f"tests/repo/test_{name}.py" for name in ("docs", "site", "reference", "cli_page", "extending"))
+    session.run("pytest", "-q", *pages, env={"no_proxy": "127.0.0.1,localhost", **nowhere})
+    if "--external" in session.posargs:
+        session.run("python", "-m", "tests.repo.external_links")
 
 
 @nox.session

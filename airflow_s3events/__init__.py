@@ -34,6 +34,7 @@ _PUBLIC = {
     "S3ExpectedObjectsSensor": "airflow_s3events.sensors.expectations",
     "S3ReconcileOperator": "airflow_s3events.operators.reconcile",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
+    "Score": "airflow_s3events.scores",
     "TopicDestination": "airflow_s3events.notification_setup.destinations",
     "chunks_of": "airflow_s3events.packs",
     "events_of": "airflow_s3events.tasks.context",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from airflow_s3events.packs import chunks_of
     from airflow_s3events.routing import Batch, Route, Routes
     from airflow_s3events.routing_table import routes_from_toml
+    from airflow_s3events.scores import Score
     from airflow_s3events.sensors.arrivals import S3EventSensor
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
     from airflow_s3events.sensors.expectations import S3ExpectedObjectsSensor
@@ -98,6 +100,7 @@ __all__ = [
     "S3ExpectedObjectsSensor",
     "S3ReconcileOperator",
     "S3RemoveNotificationOperator",
+    "Score",
     "TopicDestination",
     "chunks_of",
     "events_of",

@@ -26,6 +26,9 @@ class Awaited(ABC):
 
     __slots__ = ()
 
+    #: What all objects that count must match.
+    when: EventFilter
+
     @abstractmethod
     def look(self, first: Location | None = None) -> Look:
         """Ask S3 whether all has come; ``first`` is what the look before found to be absent."""

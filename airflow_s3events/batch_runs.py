@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from airflow_s3events.arrivals import locations
-from airflow_s3events.enrich import Enricher, events_of
+from airflow_s3events.enrich import Enricher, events_in
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.exceptions import ChannelError, ConfigurationError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate
@@ -172,8 +172,9 @@ class BatchRuns:
     async def _make(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
         events = await self.groups.events_of(group, closed)
         if events is not None:
-            conf = route.batch_conf(_in_order(events), _about(group, closed))
-            is_new = await self.runs.create(route.dag_id, closed.run_id, conf)
+            ordered = _in_order(events)
+            conf = route.batch_conf(ordered, _about(group, closed))
+            is_new = await self.runs.create(route.dag_id, closed.run_id, conf, route.note_of(ordered[0]))
             if await self.runs.state(route.dag_id, closed.run_id) is RunState.NONE:
                 return _not_stored(route, closed, is_new)
             self._count(route, closed, is_new)
@@ -198,7 +199,9 @@ class BatchRuns:
         for message_id, waiting in list(self._held.items()):
             if any(self._where[run][0].name in gone for run in waiting.runs):
                 del self._held[message_id]
-                self.inbox.release(waiting.message, delay_seconds=0.0, reason="the ledger lost its group")
+                self.inbox.release(
+                    waiting.message, delay_seconds=0.0, reason="the ledger lost its group", outcome="put_off"
+                )
             elif not there & set(waiting.runs):
                 del self._held[message_id]
                 await self._done(waiting)
@@ -208,10 +211,10 @@ class BatchRuns:
             self.inbox.acknowledge(waiting.message)
             return
         try:
-            await self.inbox.dead_letter(waiting.message, waiting.bad, {})
+            await self.inbox.dead_letter(waiting.message, waiting.bad, {}, outcome="malformed")
         except ConfigurationError as error:
-            log.warning("Message %s cannot be dead-lettered: %s", waiting.message.message_id, error)
-            self.inbox.release(waiting.message, delay_seconds=900.0, reason=waiting.bad)
+            reason = f"{error}: {waiting.bad}"
+            self.inbox.release(waiting.message, delay_seconds=900.0, reason=reason, outcome="malformed")
 
     def _wake(self, views: Mapping[str, View | None]) -> None:
         """Have the inbox stay, and hand over an empty batch when it is time to look again."""
@@ -285,10 +288,10 @@ def wanted_of(
 ) -> list[tuple[ObjectEvent, Route]]:
     """Return the events of a batch of messages that go into groups, each with its route."""
     wanted: list[tuple[ObjectEvent, Route]] = []
-    for event in events_of(batch, oldest):
+    for event in events_in(batch, oldest):
         known = verdict(event)
         # One that a reconciliation has named has a run of its own.
         if known is None or known.identity == event_id(event):
-            routes = enricher.match(event).routes
-            wanted += [(enricher.enriched(event), route) for route in routes if route.batch is not None]
+            enriched, match = enricher.known(event)
+            wanted += [(enriched, route) for route in match.routes if route.batch is not None]
     return wanted

@@ -11,18 +11,17 @@ killed:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeVar
-from zlib import crc32
 
 from airflow_s3events.batch_runs import BatchRuns, ManifestSource, wanted_of
 from airflow_s3events.choices import Choices
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
-from airflow_s3events.dispatch_settings import DispatchSettings
+from airflow_s3events.decision_log import DecisionLog
+from airflow_s3events.dispatch_settings import DispatchSettings, delay_of
 from airflow_s3events.enrich import Enricher, FactSource
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
@@ -36,19 +35,18 @@ from airflow_s3events.ledger import Ledger
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read, note_run
-from airflow_s3events.reading_back import if_stored, missing_of
-from airflow_s3events.routing import Match, Route, Routes
+from airflow_s3events.outcome_lines import write_outcomes
+from airflow_s3events.reading_back import missing_of
+from airflow_s3events.routing import Route, Routes
+from airflow_s3events.scoring import Asker, Scoring
 from airflow_s3events.settlement import (
     Disposition,
     combine,
     receives_for_tries,
-    release_delay_seconds,
 )
 from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 
 __all__ = ["DispatchSettings", "Dispatcher", "Inbox", "gates_of"]
-
-log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -86,6 +84,8 @@ class Dispatcher:
         journal: Asked before runs are made, and told what became of each event.
         source: Who answers for objects; needed where a route asks.
         meter: Told of what is measured.
+        asker: Asks the scorer; None: there is none.
+        lines: Gets a line for each decision that is not the normal one; the inbox gets the same.
     """
 
     inbox: Inbox
@@ -100,20 +100,26 @@ class Dispatcher:
     #: Matches events with the routes, and asks S3 where they need to know.
     enricher: Enricher = field(init=False)
     meter: Meter = field(default_factory=Meter)
+    asker: Asker | None = None
+    #: What a scorer says beside the routes; and what an event gets, whatever they say when it comes again.
+    scoring: Scoring = field(init=False)
+    choices: Choices = field(init=False)
+    lines: DecisionLog = field(default_factory=DecisionLog)
     #: Makes the runs.
     starter: Starter = field(init=False)
-    #: Waits for the end of runs; None where messages are deleted when their runs are stored.
+    #: Waits for the end of runs; None where messages are deleted when their runs are stored. And for groups.
     holder: Holder | None = field(default=None, init=False)
-    #: Holds messages for batch runs; None where no route has a batch.
     batches: BatchRuns | None = field(default=None, init=False)
-    #: Events by outcome: started, duplicate, joined, restarted, stale, unmatched, ignored, malformed,
-    #: put_off, gave_up, not_stored, grouped, waiting; beside them ``batch_runs``, and ``batched`` events.
+    #: Events by outcome: started, duplicate, joined, restarted, stale, unmatched, ignored, dropped,
+    #: malformed, put_off, gave_up, not_stored, grouped, waiting; and ``batch_runs``, ``batched`` events.
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
         self.starter = StoredStarter(self.runs)
         self.enricher = Enricher(self.routes, self.source)
+        self.scoring = Scoring(self.routes, self.enricher, self.asker, self.meter, self.clock)
+        self.choices = Choices(self.routes, self.scoring, self.runs)
 
     def hold_runs(
         self,
@@ -152,10 +158,10 @@ class Dispatcher:
 
         Args:
             ledger: Keeps which event is in which batch; its clock is that of idle times.
-            max_held: Messages held, at most.
-            manifests: Reads objects; needed where a batch has a ``manifest``.
+            max_held, manifests: As for ``BatchRuns``.
         """
         if self.routes.has_batches:
+            self.inbox.limit(max_held)
             self.batches = BatchRuns(
                 inbox=self.inbox,
                 runs=self.runs,
@@ -178,8 +184,8 @@ class Dispatcher:
         closed = await all_waiting(self.gates.values())
         if self.batches is None:
             self.inbox.limit(self._held_count() + sum(gate.room for gate in self.gates.values()))
-        # What is held for groups would all be given back; a batch that can have no run is given back anyway.
-        return closed if self.batches is None else None
+        # What is held for open groups would all be given back; what can have no run is given back anyway.
+        return None if self.batches is not None and len(self.batches) else closed
 
     async def run(self) -> Closed | None:
         """Dispatch until the inbox ends or nothing can be started any more; return why, in that case.
@@ -213,10 +219,11 @@ class Dispatcher:
             OutageError: The inbox is stopping while Airflow is away.
         """
         results: list[tuple[Message, list[Outcome]]] = []
-        await self._patiently(lambda: self.enricher.prepare(batch, self.settings.oldest(self.now())))
-        await self._patiently(lambda: self.journal.judge(batch, self.enricher))
+        oldest = self.settings.oldest(self.now())
+        await self._patiently(lambda: self.enricher.prepare(batch, oldest))
+        await self.scoring.prepare(batch, oldest, lambda: self.inbox.stopping)
+        await self._patiently(lambda: self.journal.judge(batch, self.scoring))
         if self.batches is not None:
-            oldest = self.settings.oldest(self.now())
             wanted = wanted_of(batch, self.enricher, self.journal.verdict, oldest)
             await self._patiently(partial(self.batches.take, wanted))
         for message in self._in_order(batch):
@@ -227,22 +234,21 @@ class Dispatcher:
         missing = await missing_of(created, self.runs, self._patiently)
         await self._patiently(lambda: self.journal.record(missing))
         for message, outcomes in results:
-            await self._settle(message, [if_stored(outcome, missing) for outcome in outcomes])
+            await self._settle(message, [outcome.stored(missing) for outcome in outcomes])
         if self.batches is not None:
             for message, route, closed in await self._patiently(self.batches.close):
                 await self._settle(message, [self._put_off(closed, message, route)])
 
     def _in_order(self, batch: Sequence[Message]) -> Sequence[Message]:
         """Return the messages, those of urgent routes first."""
-        return sorted(batch, key=self._rank) if self.routes.has_priorities else batch
+        return sorted(batch, key=self._rank) if self.scoring.has_priorities else batch
 
     def _rank(self, message: Message) -> int:
         try:
             events = parse_body(message.body, message_id=message.delivery_id).events
         except BodyError:
             return 0
-        matched = (route for event in events for route in self.enricher.match(event).routes)
-        return -max((route.priority for route in matched), default=0)
+        return -max(map(self.scoring.priority, events), default=0)
 
     async def _outcomes(self, message: Message) -> list[Outcome]:
         try:
@@ -255,7 +261,7 @@ class Dispatcher:
             # A fault of ours that one message brings out must not stop the queue: the task would fail, be
             # retried, receive the message and fail again. It is put off, and dead-lettered in the end, like a
             # refusal.
-            log.exception("Message %s could not be dispatched and is put off", message.message_id)
+            self.lines.fault(error, message)
             closed = Closed(f"unexpected {type(error).__name__}: {error}", 60.0, refused=True)
             return [self._put_off(closed, message)]
 
@@ -272,19 +278,28 @@ class Dispatcher:
     async def _event(self, event: ObjectEvent, message: Message) -> list[Outcome]:
         note_read(self.meter, event, message)
         if event.is_before(self.settings.oldest(self.now())):
-            return [self.journal.tell(event, message, Outcome("ignored"))]
-        match = await self._chosen(event, self.enricher.match(event))
-        event = self.enricher.enriched(event)
-        outcomes = [self._refused(failure.route, failure.error, message) for failure in match.errors]
+            return [self._told(event, message, Outcome("ignored"))]
+        verdict = self.journal.verdict(event)
+        choice = await self._patiently(lambda: self.choices.choose(event, verdict))
+        event, match = choice.event, choice.match
+        self.journal.forgo(event, message, match.routes)
+        if choice.drop:
+            return [self._told(event, message, Outcome("dropped", reason=choice.drop))]
+        outcomes = [
+            self._refused(failure.route, failure.error, message).of(event, failure.route)
+            for failure in match.errors
+        ]
         outcomes += [
-            self.journal.tell(event, message, await self._start(route, event, message), route)
+            self._told(event, message, await self._start(route, event, message), route)
             for route in match.routes
         ]
-        return outcomes or [self.journal.tell(event, message, _UNMATCHED[self.routes.unmatched])]
+        return outcomes or [self._told(event, message, _UNMATCHED[self.routes.unmatched])]
 
-    async def _chosen(self, event: ObjectEvent, match: Match) -> Match:
-        choices = Choices(self.routes, self.runs)
-        return await self._patiently(lambda: choices.stand(event, match))
+    def _told(
+        self, event: ObjectEvent, message: Message, outcome: Outcome, route: Route | None = None
+    ) -> Outcome:
+        """Take an outcome down in the journal; return it with what it is about."""
+        return self.journal.tell(event, message, outcome, route).of(event, route)
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
         self.meter.count("events.matched", route.dag_id)
@@ -317,12 +332,13 @@ class Dispatcher:
     async def _settle(self, message: Message, outcomes: Sequence[Outcome]) -> None:
         self.counts.update(outcome.what for outcome in outcomes)
         fate = combine(outcome.disposition for outcome in outcomes)
+        write_outcomes(self.lines, message, outcomes, fate)
         reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
+        what = next((outcome.what for outcome in outcomes if outcome.disposition is fate), "")
         if fate is Disposition.ACKNOWLEDGE:
             self.inbox.acknowledge(message)
         elif fate is Disposition.DEAD_LETTER:
             about = {name: text for outcome in outcomes for name, text in outcome.about.items()}
-            what = next(outcome.what for outcome in outcomes if outcome.disposition is fate)
             await self._dead_letter(message, what, reason, about)
         elif fate is Disposition.HOLD and (holder := self._holding) is not None:
             runs = tuple(outcome.run for outcome in outcomes if outcome.disposition is fate and outcome.run)
@@ -330,24 +346,24 @@ class Dispatcher:
             holder.hold(Waiting(message, runs, bad))
         elif fate is Disposition.RELEASE:
             delay = max(outcome.retry_seconds for outcome in outcomes)
-            self.inbox.release(message, delay_seconds=delay, reason=reason)
+            self.inbox.release(message, delay_seconds=delay, reason=reason, outcome=what)
         else:
-            self.inbox.lapse(message, reason=reason)
+            self.inbox.lapse(message, reason=reason, outcome=what)
 
     async def _dead_letter(self, message: Message, what: str, reason: str, about: dict[str, str]) -> None:
         why = "there is no dead letter queue"
         if self.settings.has_dead_letters:
             try:
-                await self.inbox.dead_letter(message, reason, about)
+                await self.inbox.dead_letter(message, reason, about, outcome=what)
             except ConfigurationError as error:
                 # One message that cannot be put away must not keep all others waiting.
-                log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
                 why = str(error)
             else:
                 self.meter.count("messages.dead_lettered", what)
                 return
-        delay = _delay(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
-        self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}")
+        delay = delay_of(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
+        self.lines.note("not_dead_lettered", message=message, outcome=what, reason=why)
+        self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}", outcome=what)
 
     def _put_off(self, closed: Closed, message: Message, route: Route | None = None) -> Outcome:
         settings = self.settings
@@ -359,7 +375,7 @@ class Dispatcher:
         old = message.sent_at is not None and self.now() - message.sent_at >= settings.give_up_seconds
         if closed.refused and old and message.receive_count >= settings.give_up_receives:
             return Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason, about=about)
-        delay = _delay(message, settings, closed.retry_seconds)
+        delay = delay_of(message, settings, closed.retry_seconds)
         return Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -382,11 +398,3 @@ _UNMATCHED = {
     "dead-letter": Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),
     "leave": Outcome("unmatched", Disposition.LAPSE, "no route takes this event"),
 }
-
-
-def _delay(message: Message, settings: DispatchSettings, first_seconds: float) -> float:
-    """Drawn from the message itself, so that it needs no chance."""
-    share = crc32(f"{message.message_id} {message.receive_count}".encode()) / 0xFFFF_FFFF
-    return release_delay_seconds(
-        message.receive_count, settings.max_receive_count, first_seconds, share=share
-    )

@@ -7,7 +7,6 @@ answering is asked, one part after the other. ``S3Facts`` makes the calls.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -29,8 +28,6 @@ from airflow_s3events.facts import ObjectFacts, State
 from airflow_s3events.identity import event_id
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Match, Route, RouteFailure, Routes
-
-log = logging.getLogger(__name__)
 
 #: Calls at once: what botocore's pool of connections has by default.
 CALLS_AT_ONCE = 10
@@ -87,7 +84,7 @@ class Enricher:
         if not self.routes.asks:
             return
         self._forget()
-        events = {event_id(event): event for event in events_of(batch, ignore_before)}
+        events = {event_id(event): event for event in events_in(batch, ignore_before)}
         seats = asyncio.Semaphore(CALLS_AT_ONCE)
         new = [(name, event) for name, event in events.items() if name not in self._known]
         done = await asyncio.gather(
@@ -97,15 +94,17 @@ class Enricher:
             if isinstance(result, BaseException):
                 raise result
 
+    def known(self, event: ObjectEvent) -> tuple[ObjectEvent, Match]:
+        """Return an event of the batch with what S3 said of its object, and which routes want it, by that."""
+        known = self._known.get(event_id(event)) if self.routes.asks else None
+        if known is None:
+            return event, self.routes.match(event)
+        facts, match = known
+        return event if facts is None else replace(event, facts=facts), match
+
     def match(self, event: ObjectEvent) -> Match:
         """Return which routes want an event of the batch: as ``Routes.match``, with all that was learnt."""
-        known = self._known.get(event_id(event)) if self.routes.asks else None
-        return self.routes.match(event) if known is None else known[1]
-
-    def enriched(self, event: ObjectEvent) -> ObjectEvent:
-        """Return the event with what S3 said of its object."""
-        known = self._known.get(event_id(event)) if self.routes.asks else None
-        return event if known is None or known[0] is None else replace(event, facts=known[0])
+        return self.known(event)[1]
 
     def _forget(self) -> None:
         """Forget the oldest, and what may be answered otherwise when it is asked again."""
@@ -119,7 +118,6 @@ class Enricher:
             try:
                 event = await self._ask(event, part, seats)
             except RouteError as error:
-                log.warning("Events are put off: %s", error)
                 refused[part] = error
             else:
                 match = self.routes.match(event)
@@ -136,8 +134,8 @@ class Enricher:
         return replace(event, facts=answer if event.facts is None else event.facts.with_(answer))
 
 
-def events_of(batch: Iterable[Message], ignore_before: datetime | None) -> list[ObjectEvent]:
-    """Return the events of a batch that are not older; what cannot be read is left out."""
+def events_in(batch: Iterable[Message], ignore_before: datetime | None) -> list[ObjectEvent]:
+    """Return the events of a batch, less those that are too old; what cannot be read has none."""
     events: list[ObjectEvent] = []
     for message in batch:
         with suppress(BodyError):

@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.looks import SCHEME, Location
+from airflow_s3events.looks import Location
 from airflow_s3events.terminal import logs_aside, note
 
 if TYPE_CHECKING:
-    from airflow_s3events.explanations import Explanation, RunNow, StoredNow
-    from airflow_s3events.ledger import Entry, Ledger
+    from airflow_s3events.explanations import Explanation
 
 OK = 0
 #: A setting is wrong, or AWS or Airflow refuses it.
@@ -24,9 +21,6 @@ REFUSED = 2
 NOT_SEEN = 3
 #: AWS, Airflow or the ledger is away.
 AWAY = 5
-
-#: Versions that are looked at.
-_MOST_VERSIONS = 20
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -62,7 +56,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Look, print, and return the exit status."""
     try:
-        location = _location(args.location)
+        location = Location.parse(args.location)
         with logs_aside():
             explanation = asyncio.run(_explain(args, location))
     except ConfigurationError as error:
@@ -77,74 +71,22 @@ def run(args: argparse.Namespace) -> int:
     return OK if explanation.is_seen else NOT_SEEN
 
 
-def _location(text: str) -> Location:
-    bucket, _, key = text.removeprefix(SCHEME).partition("/")
-    if not text.startswith(SCHEME) or not bucket or not key:
-        raise ConfigurationError(f"{text!r}: give s3://bucket/key")
-    return Location(bucket, key)
-
-
 async def _explain(args: argparse.Namespace, location: Location) -> Explanation:
-    from airflow_s3events.explanations import Explanation
+    from airflow_s3events.hooks.api_runs import command_runs
+    from airflow_s3events.hooks.explanation import explain_object
     from airflow_s3events.hooks.ledger import open_ledger
-    from airflow_s3events.hooks.s3_events import bucket_hook
     from airflow_s3events.ledger import LedgerSettings
 
     aws = _aws(args)
     settings = LedgerSettings(tolerance_seconds=args.tolerance_seconds)
-    opened = open_ledger(args.ledger, settings, aws=aws, allow_url=True)
-    async with opened as ledger, bucket_hook(**aws).open_client() as client:
-        stored = await _stored(client, ledger, location)
-        entries = await ledger.history(location.bucket, location.key)
-    runs = await _runs(args, entries)
-    found = Explanation(uri=location.uri, stored=stored, entries=entries, runs=runs)
-    if found.is_seen:
-        return found
-    return replace(found, findings=await asyncio.to_thread(_findings, args, location))
+    names = ("airflow_conn_id", "mwaa_environment", "aws_conn_id", "region_name")
+    runs, api = command_runs(**{name: getattr(args, name) for name in names})
+    async with open_ledger(args.ledger, settings, aws=aws, allow_url=True) as ledger:
+        return await explain_object(
+            location, ledger, aws=aws, runs=runs, api=api, bucket_owner=args.bucket_owner
+        )
 
 
 def _aws(args: argparse.Namespace) -> dict[str, Any]:
     names = ("aws_conn_id", "region_name")
     return {name: getattr(args, name) for name in names} | {"verify": None, "botocore_config": None}
-
-
-async def _stored(client: Any, ledger: Ledger, location: Location) -> list[StoredNow]:
-    from airflow_s3events.explanations import StoredNow
-    from airflow_s3events.listings import versions_of
-
-    versions = await versions_of(client, location, most=_MOST_VERSIONS)
-    writes = await ledger.writes([version.event for version in versions])
-    return [
-        StoredNow(
-            event=version.event,
-            is_latest=version.is_latest,
-            is_delete_marker=version.is_delete_marker,
-            write=write,
-        )
-        for version, write in zip(versions, writes, strict=True)
-    ]
-
-
-async def _runs(args: argparse.Namespace, entries: Sequence[Entry]) -> dict[tuple[str, str], RunNow]:
-    from airflow_s3events.explanations import RunNow
-    from airflow_s3events.hooks.api_runs import command_runs
-
-    names = ("airflow_conn_id", "mwaa_environment", "aws_conn_id", "region_name")
-    runs, api = command_runs(**{name: getattr(args, name) for name in names})
-    found: dict[tuple[str, str], RunNow] = {}
-    if runs is None:
-        return found
-    for entry in entries:
-        if entry.run_id is not None:
-            state = await runs.state(entry.dag_id, entry.run_id)
-            url = None if api is None else await asyncio.to_thread(api.run_url, entry.dag_id, entry.run_id)
-            found[entry.dag_id, entry.run_id] = RunNow(state=state.value, url=url)
-    return found
-
-
-def _findings(args: argparse.Namespace, location: Location) -> list[Mapping[str, Any]]:
-    from airflow_s3events.hooks.notification_setup import SetupHooks
-    from airflow_s3events.notification_setup.check import Inspection, check
-
-    inspection = Inspection(bucket=location.bucket, key=location.key, bucket_owner=args.bucket_owner)
-    return [*check(SetupHooks(**_aws(args)), inspection).serialize()]

@@ -12,7 +12,7 @@ from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.ledger.entries import Entry, Write
 
 #: What a decision means, for who does not know the words.
-_MEANING: Mapping[str, str] = {
+MEANING: Mapping[str, str] = {
     "started": "a run was started",
     "restarted": "its run was started again",
     "duplicate": "a copy of an event that has its run",
@@ -20,6 +20,7 @@ _MEANING: Mapping[str, str] = {
     "stale": "a newer event of the same object stands for it",
     "unmatched": "no route takes it",
     "ignored": "older than ignore_before",
+    "dropped": "the scorer dropped it",
     "put_off": "given back to the queue; it comes again",
     "grouped": "in a group that waits to be closed",
     "waiting": "in a group that waits to be closed",
@@ -159,7 +160,7 @@ class Explanation:
     def _decision_lines(self, entry: Entry) -> Iterator[str]:
         about = f"DAG {entry.dag_id}" if entry.dag_id else "no DAG"
         reason = f" ({entry.reason})" if entry.reason else ""
-        meaning = _MEANING.get(entry.what, "")
+        meaning = MEANING.get(entry.what, "")
         yield f"  {about}: {entry.what}, {_moment(entry.decided_at)}: {meaning}{reason}"
         if entry.same_as:
             yield f"    known to a reconciliation as event {entry.same_as}"

@@ -7,7 +7,6 @@ watcher's share is stored: one message may hold events for several watchers, and
 from __future__ import annotations
 
 import asyncio
-import logging
 import random as chance
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from airflow_s3events.consumer import Consumer
 from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError
@@ -25,8 +25,6 @@ from airflow_s3events.observing import note_read
 from airflow_s3events.packs import PackedEvent
 from airflow_s3events.settlement import Disposition, combine, release_delay_seconds
 from airflow_s3events.watchers import Wanted, Watcher, Watchers
-
-log = logging.getLogger(__name__)
 
 #: Messages read, or settled, between two turns of the event loop: some milliseconds.
 _AT_ONCE = 50
@@ -111,6 +109,7 @@ class HaulStream:
         settings: See there.
         random: Returns a number from 0 up to 1: jitter.
         meter: Another than one of its own.
+        lines: Gets a line for each message that goes although nobody wanted it.
     """
 
     def __init__(
@@ -121,6 +120,7 @@ class HaulStream:
         *,
         random: Callable[[], float] = chance.random,
         meter: Meter | None = None,
+        lines: DecisionLog | None = None,
     ) -> None:
         self._consumer = consumer
         self._watchers = watchers
@@ -128,6 +128,7 @@ class HaulStream:
         self._random = random
         #: Told of what is measured.
         self.meter = meter or Meter()
+        self._lines = lines or DecisionLog()
         self._room = Wake()
         self._tasks: set[asyncio.Task[None]] = set()
         #: Hauls handed over and not settled.
@@ -248,6 +249,8 @@ class HaulStream:
         reasons = [(what, reason) for disposition, what, reason in catch.fates if disposition is fate]
         what, reason = reasons[0] if reasons else ("", "")
         if fate is Disposition.ACKNOWLEDGE:
+            if what:
+                self._lines.note(what, message=catch.message, reason=reason)
             self._consumer.acknowledge(catch.message)
         elif fate is Disposition.DEAD_LETTER:
             self._later(self._dead_letter(catch.message, what, reason))
@@ -275,7 +278,8 @@ class HaulStream:
     def _release(self, message: Message, what: str, reason: str) -> None:
         limit = self._settings.max_receive_count
         delay = release_delay_seconds(message.receive_count, limit, _FIRST_DELAYS[what])
-        self._consumer.release(message, delay_seconds=delay * (0.75 + self._random() / 2), reason=reason)
+        delay *= 0.75 + self._random() / 2
+        self._consumer.release(message, delay_seconds=delay, reason=reason, outcome=what)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -284,13 +288,12 @@ class HaulStream:
 
     async def _dead_letter(self, message: Message, what: str, reason: str) -> None:
         try:
-            await self._consumer.dead_letter(message, reason)
+            await self._consumer.dead_letter(message, reason, outcome=what)
             self.meter.count("messages.dead_lettered", what)
         except ConfigurationError as error:
-            log.warning("Message %s belongs in the dead letter queue, but: %s", message.message_id, error)
             self._release(message, what, f"{error}: {reason}")
-        except OutageError:  # and we are stopping: it is given back with all else
-            log.info("Message %s could not be dead-lettered before the end", message.message_id)
+        except OutageError:
+            pass  # and we are stopping: it is given back with all else
 
     async def _pass_on(self, catch: _Catch) -> None:
         """Leave word for whoever has the other watchers that those here have had it."""
@@ -302,10 +305,9 @@ class HaulStream:
             await self._consumer.pass_on(catch.message, attributes)
             self.counts["passed_on"] += 1
         except ConfigurationError as error:
-            log.warning("Message %s cannot be passed on: %s", catch.message.message_id, error)
-            self._release(catch.message, "owed", str(error))
+            self._release(catch.message, "owed", f"it cannot be passed on: {error}")
         except OutageError:
-            log.info("Message %s could not be passed on before the end", catch.message.message_id)
+            pass  # the same
 
 
 _UNMATCHED = {

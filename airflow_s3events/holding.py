@@ -44,10 +44,12 @@ class HoldingInbox(Protocol):
     def acknowledge(self, message: Message) -> None:
         """Delete it."""
 
-    def release(self, message: Message, *, delay_seconds: float, reason: str) -> None:
+    def release(self, message: Message, *, delay_seconds: float, reason: str, outcome: str) -> None:
         """Show it again after a delay."""
 
-    async def dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
+    async def dead_letter(
+        self, message: Message, reason: str, about: dict[str, str], *, outcome: str
+    ) -> None:
         """Send a copy with the reason to the dead letter queue, then delete it."""
 
 
@@ -199,7 +201,8 @@ class Holder:
         failed = [run for run, state in zip(waiting.runs, states, strict=True) if state is RunState.FAILED]
         if not failed:
             self.counts["vanished"] += 1
-            self.inbox.release(waiting.message, delay_seconds=0.0, reason="its run was deleted")
+            reason = "its run was deleted"
+            self.inbox.release(waiting.message, delay_seconds=0.0, reason=reason, outcome="vanished")
             return
         message = waiting.message
         delay = after_failure(message.receive_count, self.max_receive_count, self.retry_delay_seconds)
@@ -207,17 +210,19 @@ class Holder:
             await self.give_up(waiting, failed[0])
         else:
             self.counts["failed"] += 1
-            self.inbox.release(message, delay_seconds=delay, reason=_failure(failed[0]))
+            reason = _failure(failed[0])
+            self.inbox.release(message, delay_seconds=delay, reason=reason, outcome="run_failed")
 
     async def _dead_letter(self, waiting: Waiting, reason: str, about: dict[str, str]) -> None:
         self.counts["gave_up"] += 1
+        outcome = "run_failed" if about else "malformed"
         try:
-            await self.inbox.dead_letter(waiting.message, reason, about)
-            self.meter.count("messages.dead_lettered", "run_failed" if about else "malformed")
+            await self.inbox.dead_letter(waiting.message, reason, about, outcome=outcome)
+            self.meter.count("messages.dead_lettered", outcome)
         except ConfigurationError as error:
             # SQS moves it, without a reason, when its receives are used up.
-            log.warning("Message %s cannot be dead-lettered: %s", waiting.message.message_id, error)
-            self.inbox.release(waiting.message, delay_seconds=900.0, reason=reason)
+            reason = f"{error}: {reason}"
+            self.inbox.release(waiting.message, delay_seconds=900.0, reason=reason, outcome="gave_up")
 
 
 def _failure(run: Run) -> str:

@@ -25,13 +25,15 @@ class Inbox(Protocol):
     def acknowledge(self, message: Message) -> None:
         """Delete it."""
 
-    def release(self, message: Message, *, delay_seconds: float, reason: str) -> None:
-        """Show it again after a delay."""
+    def release(self, message: Message, *, delay_seconds: float, reason: str, outcome: str) -> None:
+        """Show it again after a delay; ``outcome`` is the reason in one word."""
 
-    def lapse(self, message: Message, *, reason: str) -> None:
+    def lapse(self, message: Message, *, reason: str, outcome: str) -> None:
         """Leave it to its visibility timeout."""
 
-    async def dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
+    async def dead_letter(
+        self, message: Message, reason: str, about: dict[str, str], *, outcome: str
+    ) -> None:
         """Send a copy with the reason and ``about`` to the dead letter queue, then delete it."""
 
     async def wait_out(self, outage: OutageError) -> None:

@@ -27,7 +27,7 @@ from airflow_s3events.turns import TURN_SECONDS, RunStates, Turns
 #: What the setting ``ordering`` may be.
 Ordering: TypeAlias = Literal["none", "newest", "per_key"] | ByField
 #: What an event comes to that will have no run: it gives its turn up.
-_NO_RUN = frozenset({"ignored", "unmatched", "stale", "gave_up"})
+_NO_RUN = frozenset({"ignored", "dropped", "unmatched", "stale", "gave_up"})
 _HAS_RUN = frozenset({"duplicate", "joined"})
 
 
@@ -84,6 +84,7 @@ class Journal:
         self._asks: dict[tuple[str, int], dict[str, tuple[Ask, Busy | None]]] = {}
         self._told: list[tuple[Decision, tuple[str, str] | None]] = []
         self._ends: list[tuple[Ask, Decision, tuple[str, str] | None]] = []
+        self._forgone: list[Ask] = []
 
     @property
     def ledger(self) -> Ledger | None:
@@ -96,7 +97,7 @@ class Journal:
         Raises:
             OutageError: The ledger is away.
         """
-        for known in (self._told, self._ends, self._verdicts, self._asks):
+        for known in (self._told, self._ends, self._verdicts, self._asks, self._forgone):
             known.clear()
         if self._ledger is None:
             return
@@ -106,7 +107,7 @@ class Journal:
                 parsed = parse_body(message.body, message_id=message.delivery_id)
                 came += [(event, message.attempt) for event in parsed.events]
         events = [event for event, _ in came]
-        asked = [(event, [route.dag_id for route in routes.match(event).routes]) for event in events]
+        asked = [(event, routes.reach(event)) for event in events]
         verdicts = await self._ledger.judge(
             asked, place=self._order.place, same_place_is_same=self._order.same_place_is_same
         )
@@ -167,6 +168,13 @@ class Journal:
                     self._ends.append((ask, decision, outcome.created))
         return outcome
 
+    def forgo(self, event: ObjectEvent, message: Message, routes: Sequence[Route]) -> None:
+        """Take down that the event gets these routes alone: of any other DAG it needs no turn."""
+        asks = self._asks.get((event_id(event), message.attempt), {})
+        for dag_id in set(asks) - {route.dag_id for route in routes}:
+            ask, _ = asks.pop(dag_id)
+            self._forgone.append(ask)
+
     async def record(self, missing: set[tuple[str, str]]) -> None:
         """Note what was told of the batch, before any of its messages is deleted.
 
@@ -194,7 +202,8 @@ class Journal:
             if (created and created not in missing) or decision.what in _HAS_RUN
         ]
         await turns.started(made)
-        await turns.leave([ask for ask, decision, _ in self._ends if decision.what in _NO_RUN])
+        ended = [ask for ask, decision, _ in self._ends if decision.what in _NO_RUN]
+        await turns.leave([*ended, *self._forgone])
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +244,8 @@ class KnownStarter:
     async def _named(self, route: Route, event: ObjectEvent, identity: str) -> Outcome:
         """Make, or find, the run that a reconciliation has named: a message is done when it is stored."""
         name = _run_id(route, event, identity)
-        is_new = await self.runs.create(
-            route.dag_id, name, route.conf({**event.serialize(), "event_id": identity})
-        )
+        data = {**event.serialize(), "event_id": identity}
+        is_new = await self.runs.create(route.dag_id, name, route.conf(data), route.note_of(data))
         return Outcome("started" if is_new else "duplicate", created=(route.dag_id, name))
 
 

@@ -97,7 +97,8 @@ class Keeper:
     async def _leave_to_task(self, message: Message, found: Sequence[tuple[Run, RunState]], bad: str) -> None:
         if may_start_again(message.receive_count, self.holder.max_receive_count):
             self.rest()
-            self.consumer.release(message, delay_seconds=0.0, reason="a task is needed")
+            reason = "a task is needed"
+            self.consumer.release(message, delay_seconds=0.0, reason=reason, outcome="task_needed")
             self._work.set()
         else:
             # SQS would not give it to the task, but move it to the dead letter queue without a reason.

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import ConfigurationError
 
 #: Before a bucket, in a full URL.
 SCHEME = "s3://"
@@ -32,6 +33,18 @@ class Location(NamedTuple):
     def uri(self) -> str:
         """``s3://bucket/key``, the key as it is."""
         return f"{SCHEME}{self.bucket}/{self.key}"
+
+    @staticmethod
+    def parse(text: str) -> Location:
+        """Return the object of an ``s3://`` URL, the key as it stands there.
+
+        Raises:
+            ConfigurationError: It is none.
+        """
+        bucket, _, key = text.removeprefix(SCHEME).partition("/")
+        if not text.startswith(SCHEME) or not bucket or not key:
+            raise ConfigurationError(f"{text!r}: give s3://bucket/key")
+        return Location(bucket, key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ METRICS: Mapping[str, Metric] = {
         events__stale="Events of which a newer one of the same object had come",
         events__unmatched="Events that no route, or no watcher, takes",
         events__ignored="Events older than `ignore_before`",
+        events__dropped="Events that the scorer dropped",
         events__malformed="Bodies and records that cannot be read",
         events__grouped="Events put into a group, which waits to be closed",
         events__waiting="Events that came again while their group waits to be closed",
@@ -97,6 +98,9 @@ METRICS: Mapping[str, Metric] = {
     "queue.in_flight": Metric("gauge", "Messages received by anybody and not settled, as SQS estimates it"),
     "queue.delayed": Metric("gauge", "Messages that are not to be received yet, as SQS estimates it"),
     "queue.oldest_seconds": Metric("gauge", "Age of the oldest message received since the last report"),
+    "scorer.failures": Metric(
+        "counter", "Events that the scorer gave no use of, so that the routes decide", ("kind",)
+    ),
     "wake_ups": Metric("counter", "Times that a message had the trigger wake the task"),
     "finding": Metric("gauge", "1 while `s3events status --metrics` finds this wrong, else 0", ("finding",)),
 }

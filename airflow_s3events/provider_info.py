@@ -1,10 +1,11 @@
-"""What Airflow asks of the package at the start of every command; so it imports nothing but the version."""
+"""What Airflow asks of the package at the start of every command; so it imports nothing but values."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow_s3events import __version__
+from airflow_s3events.page.settings import OPTIONS, SECTION
 
 _INTEGRATION = "Amazon S3 event notifications"
 _OPERATORS = (
@@ -20,10 +21,12 @@ _HOOKS = (
     "airflow_s3events.hooks.api_runs",
     "airflow_s3events.hooks.buckets",
     "airflow_s3events.hooks.event_rules",
+    "airflow_s3events.hooks.explanation",
     "airflow_s3events.hooks.functions",
     "airflow_s3events.hooks.keys",
     "airflow_s3events.hooks.ledger",
     "airflow_s3events.hooks.notification_setup",
+    "airflow_s3events.hooks.own_api",
     "airflow_s3events.hooks.queue_state",
     "airflow_s3events.hooks.queues",
     "airflow_s3events.hooks.reconciliation",
@@ -67,7 +70,22 @@ def get_provider_info() -> dict[str, Any]:
         ),
         "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
         "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
+        "config": {SECTION: _section()},
     }
+
+
+def _section() -> dict[str, Any]:
+    options = {
+        name: {
+            "description": f"{option.meaning}\n",
+            "version_added": __version__,
+            "type": option.type,
+            "example": option.example,
+            "default": option.default,
+        }
+        for name, option in OPTIONS.items()
+    }
+    return {"description": "The page in Airflow's UI; see docs/how-to/ui.md.\n", "options": options}
 
 
 def _modules(*names: str) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from airflow_s3events.exceptions import RouteError
-from airflow_s3events.settlement import Disposition, RunState
-from airflow_s3events.starting import Outcome, Runs
+from airflow_s3events.settlement import RunState
+from airflow_s3events.starting import Runs
 
 #: Run ids in one question whether they are stored: they travel in a URL of some 200 bytes each.
 _COUNT_CHUNK = 25
@@ -29,13 +29,6 @@ async def missing_of(
         for first in range(0, len(names), _COUNT_CHUNK):
             missing |= await _missing_some(dag_id, names[first : first + _COUNT_CHUNK], runs, patiently)
     return missing
-
-
-def if_stored(outcome: Outcome, missing: set[tuple[str, str]]) -> Outcome:
-    """Return the outcome, or, where its run is missing, that it comes again."""
-    if outcome.created in missing:
-        return Outcome("not_stored", Disposition.RELEASE, "Airflow took the run but does not have it", 30.0)
-    return outcome
 
 
 async def _missing_some(

@@ -39,8 +39,11 @@ ORIGIN = {"origin": RECONCILE}
 class NewRuns(TargetState, Protocol):
     """What a reconciliation asks of Airflow: a part of ``starting.Runs``."""
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
-        """Create a run; False when the name is taken; RouteError when the DAG refuses it."""
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
+        """Create a run; False when the name is taken; RouteError when the DAG refuses it.
+
+        ``note`` is put on the run where this Airflow takes one from us.
+        """
         ...
 
     async def state(self, dag_id: str, run_id: str) -> RunState:
@@ -349,7 +352,7 @@ class Reconciler:
         data = {**marked.serialize(), "event_id": identity}
         gate = self._gates[route.dag_id]
         try:
-            is_new = await self._runs.create(route.dag_id, name, route.conf(data))
+            is_new = await self._runs.create(route.dag_id, name, route.conf(data), route.note_of(data))
             if await self._runs.state(route.dag_id, name) is RunState.NONE:
                 return replace(
                     decision, what="not_stored", run_id=None, reason="Airflow does not have the run"

@@ -5,8 +5,8 @@ Knows neither Airflow nor AWS: it works on the calls of ``Runs``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE, RUN_ATTRIBUTE
@@ -28,13 +28,18 @@ from airflow_s3events.settlement import (
 
 #: Seconds: first delay of a message that waits for the end of a run.
 _WAIT_SECONDS = 60.0
+#: The same of one whose run Airflow took and does not have.
+_UNSTORED_SECONDS = 30.0
 
 
 class Runs(TargetState, Protocol):
     """What dispatch asks of Airflow. All raise OutageError when Airflow does not answer."""
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
-        """Create a run; False when the name is taken; RouteError when the DAG refuses it."""
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
+        """Create a run; False when the name is taken; RouteError when the DAG refuses it.
+
+        ``note`` is put on the run where this Airflow takes one from us.
+        """
         ...
 
     async def clear(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
@@ -67,6 +72,22 @@ class Outcome:
     run: tuple[str, str] | None = None
     #: Message attributes of a dead letter, beside the reason.
     about: Mapping[str, str] = field(default_factory=dict)
+    #: The event; None of what cannot be read.
+    event: ObjectEvent | None = None
+    #: The DAG of its route; empty where no route takes it.
+    dag_id: str = ""
+
+    def of(self, event: ObjectEvent, route: Route | None) -> Outcome:
+        """Return it with the event and the route that it is about."""
+        return replace(self, event=event, dag_id="" if route is None else route.dag_id)
+
+    def stored(self, missing: Collection[tuple[str, str]]) -> Outcome:
+        """Return it, or what it comes to where its run is among those that Airflow took and does not have."""
+        if self.created not in missing:
+            return self
+        reason = "Airflow took the run but does not have it"
+        lost = Outcome("not_stored", Disposition.RELEASE, reason, _UNSTORED_SECONDS)
+        return replace(lost, event=self.event, dag_id=self.dag_id)
 
 
 class Starter(Protocol):
@@ -93,7 +114,7 @@ class StoredStarter:
             reason = f"attempt {attempt} waits for the end of the run before it"
             return Outcome("put_off", Disposition.RELEASE, reason, _WAIT_SECONDS)
         name = name_of(route, event, attempt if start is Start.AGAIN else 0)
-        if await self.runs.create(route.dag_id, name, _conf(route, event)):
+        if await self.runs.create(route.dag_id, name, _conf(route, event), _note(route, event)):
             what = "started" if start is Start.CREATE else "restarted"
             return Outcome(what, created=(route.dag_id, name))
         await _read_back(self.runs, route, name)
@@ -132,7 +153,7 @@ class SucceededStarter:
         """See ``Starter``."""
         name = name_of(route, event, 0)
         conf = _conf(route, event, acknowledge="run_succeeded")
-        if await self.runs.create(route.dag_id, name, conf):
+        if await self.runs.create(route.dag_id, name, conf, _note(route, event)):
             return _held("started", route, name, created=True)
         state = await _read_back(self.runs, route, name)
         attempt = 0
@@ -161,7 +182,7 @@ class SucceededStarter:
             await self.runs.clear(route.dag_id, name, conf)
             return _held("restarted", route, name)
         name = name_of(route, event, attempt + 1)
-        created = await self.runs.create(route.dag_id, name, conf)
+        created = await self.runs.create(route.dag_id, name, conf, _note(route, event))
         return _held("restarted" if created else "joined", route, name, created=created)
 
 
@@ -180,6 +201,10 @@ def _conf(route: Route, event: ObjectEvent, acknowledge: str | None = None) -> d
     if acknowledge is not None:
         data[ACKNOWLEDGE_MEMBER] = acknowledge
     return route.conf(data)
+
+
+def _note(route: Route, event: ObjectEvent) -> str:
+    return route.note_of(event.serialize()) if route.note else ""
 
 
 async def _read_back(runs: Runs, route: Route, name: str) -> RunState:

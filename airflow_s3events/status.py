@@ -13,7 +13,6 @@ from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.terminal import logs_aside, note, print_table, printable
 
 if TYPE_CHECKING:
-    from airflow_s3events.hooks.airflow_state import AirflowState
     from airflow_s3events.watchdog import AirflowFacts, Alarm, QueueFacts
 
 OK = 0
@@ -88,13 +87,7 @@ def _look(args: argparse.Namespace) -> tuple[QueueFacts, AirflowFacts | None, di
     if state is None:
         return queue, None, None
     airflow = state.facts(args.dispatcher, args.target, max_queued_runs=args.max_queued_runs)
-    return queue, airflow, _last_event(state, args.target)
-
-
-def _last_event(state: AirflowState, targets: Sequence[str]) -> dict[str, Any] | None:
-    """Return the newest run that an event started, as plain data."""
-    seen = [row for dag_id in targets for row in state.seen(dag_id, most=1)]
-    return max(seen, key=lambda row: str(row["started"]), default=None)
+    return queue, airflow, state.last_event(args.target)
 
 
 def _send(queue: str, found: Sequence[Alarm]) -> None:

@@ -8,7 +8,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from airflow_s3events import events_of, s3_event_dispatcher
 
-# Runs for ever, reads the queue, starts the runs. Unpause it once.
+# Runs for ever, reads the queue, starts the runs. Unpause it once, and the DAG below.
 dispatcher = s3_event_dispatcher(
     dag_id="landing_dispatcher", sqs_queue="landing-events", routes="process_object"
 )

@@ -2,7 +2,7 @@
 
 Needs the Google provider (``apache-airflow-providers-google``) and a connection ``google_cloud_default``.
 The operator lists by prefix, so the prefix is the whole key: another object that begins with it would be
-copied, too, which does no harm. For Azure take ``S3ToAzureBlobStorageOperator`` of the Azure provider.
+copied, too, which does no harm. For Azure see ``azure_copy.py``.
 """
 
 from airflow.providers.google.cloud.transfers.s3_to_gcs import S3ToGCSOperator

@@ -1,12 +1,16 @@
-"""Labelled data lands: train a new model if the data has drifted.
+"""Labelled data lands: preprocess it, and train a new model if the data has drifted.
 
-The job is named by the end of the run id, so a retry cannot start a second one under another name.
+The jobs are named by the end of the run id, so a retry cannot start a second one under another name. The
+processing container gets bucket and key in its environment, as data.
 """
 
 import json
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
+from airflow.providers.amazon.aws.operators.sagemaker import (
+    SageMakerProcessingOperator,
+    SageMakerTrainingOperator,
+)
 from airflow.sdk import dag, get_current_context, task
 
 from airflow_s3events import Route, events_of, s3_event_dispatcher
@@ -20,15 +24,25 @@ dispatcher = s3_event_dispatcher(
     routes=Route(dag_id="retrain", when=event_type("ObjectCreated:*") & prefix("statistics/")),
 )
 
+ROLE = "arn:aws:iam::123456789012:role/training"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/fraud:1"
+MACHINE = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+PROCESSING = {
+    "ProcessingJobName": "prepare-{{ run_id[-32:] }}",
+    "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python", "prepare.py"]},
+    "Environment": {
+        "BUCKET": "{{ dag_run.conf['s3_event']['bucket'] }}",
+        "KEY": "{{ dag_run.conf['s3_event']['key'] }}",
+    },
+    "RoleArn": ROLE,
+    "ProcessingResources": {"ClusterConfig": MACHINE},
+}
 TRAINING = {
     "TrainingJobName": "fraud-{{ run_id[-32:] }}",
-    "AlgorithmSpecification": {
-        "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/fraud:1",
-        "TrainingInputMode": "File",
-    },
-    "RoleArn": "arn:aws:iam::123456789012:role/training",
+    "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+    "RoleArn": ROLE,
     "OutputDataConfig": {"S3OutputPath": "s3://models/fraud/"},
-    "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10},
+    "ResourceConfig": MACHINE,
     "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
 }
 
@@ -44,14 +58,13 @@ def retrain():
         )
         return abs(now["mean"] - before["mean"]) / before["deviation"] > MOST_DRIFT
 
-    train = SageMakerTrainingOperator(
-        task_id="train",
-        config=TRAINING,
-        action_if_job_exists="fail",
-        wait_for_completion=True,
-        deferrable=True,
+    prepare = SageMakerProcessingOperator(
+        task_id="prepare", config=PROCESSING, action_if_job_exists="fail", deferrable=True
     )
-    has_drifted() >> train
+    train = SageMakerTrainingOperator(
+        task_id="train", config=TRAINING, action_if_job_exists="fail", deferrable=True
+    )
+    has_drifted() >> prepare >> train
 
 
 retrain()

@@ -1,4 +1,4 @@
-"""A file's rows go to a Kinesis stream, for analytics that want rows and not files.
+"""A file's rows go to a Kinesis stream, for real-time analytics, which want rows and not files.
 
 Each row carries the event id and its number: what reads the stream can leave out what a retry sent twice.
 """

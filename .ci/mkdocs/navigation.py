@@ -42,7 +42,7 @@ def with_pages_below(link: dict[str, str]) -> list[Any]:
     if target == "benchmarks/index.md":
         return [target, *sorted(f"benchmarks/{path.name}" for path in figures())]
     if target == "examples.md":
-        return [target, *(f"examples/{path.stem}.md" for path in examples())]
+        return [target, *map(group, groups())]
     return [link]
 
 
@@ -51,6 +51,15 @@ def figures() -> list[Path]:
     return [path for path in (ROOT / "docs" / "benchmarks").glob("*.md") if path.name != "index.md"]
 
 
-def examples() -> list[Path]:
-    """Every example DAG file."""
-    return sorted((ROOT / "example_dags").glob("*.py"))
+def groups() -> list[tuple[str, list[str]]]:
+    """Headings of the index of examples, and the files that it lists below each."""
+    _, *sections = re.split(r"^## ", (ROOT / "docs" / "examples.md").read_text(), flags=re.MULTILINE)
+    listed = re.compile(r"^- \[(\w+)\]", re.MULTILINE)
+    found = ((text.partition("\n")[0].strip(), listed.findall(text)) for text in sections)
+    return [(heading, names) for heading, names in found if names]
+
+
+def group(found: tuple[str, list[str]]) -> dict[str, list[str]]:
+    """One group of the navigation."""
+    heading, names = found
+    return {heading: [f"examples/{name}.md" for name in names]}

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import airflow
 from airflow.configuration import conf
@@ -74,6 +74,7 @@ __all__ = [
     "check_can_hold",
     "default_deferrable",
     "earliest_resume_seconds",
+    "page_framework",
     "runs_without_api",
     "sigterm_calls",
     "trigger_runs",
@@ -132,6 +133,13 @@ def earliest_resume_seconds() -> float:
     on top are for the scheduler's own loop.
     """
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + 3.0
+
+
+def page_framework() -> Literal["fastapi", "flask"] | None:
+    """Return what a page in Airflow's UI is made with; None on Airflow 3.0, which shows no plugin's page."""
+    if _AIRFLOW < (3, 0):
+        return "flask"
+    return "fastapi" if _AIRFLOW >= (3, 1) else None
 
 
 def default_deferrable() -> bool:

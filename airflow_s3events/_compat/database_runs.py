@@ -33,8 +33,10 @@ class DatabaseRuns:
         self._parent_pid = os.getppid()
         self._latest_date = datetime.min.replace(tzinfo=timezone.utc)
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:  # noqa: ARG002
         """Create a run; return False when the name is taken.
+
+        Airflow 2 makes runs without a note: one could only be put on a run that works already.
 
         Raises:
             RouteError: Airflow refuses a run of this DAG.

@@ -35,8 +35,10 @@ class SupervisorRuns:
     def __init__(self, *, server_errors_park: bool) -> None:
         self._refusal = RouteError if server_errors_park else RunRefusedError
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         """Create a run; return False when the name is taken.
+
+        A note is set from Airflow 3.2 on; before that a task cannot send one, and the run is made without.
 
         Taken is not yet stored under **this** run id: other unique keys answer with the same error, so the
         caller reads back.
@@ -49,7 +51,7 @@ class SupervisorRuns:
 
         check_run_id(dag_id, run_id)
         request = TriggerDagRun(
-            dag_id=dag_id, run_id=run_id, conf=conf, logical_date=None, reset_dag_run=False
+            dag_id=dag_id, run_id=run_id, conf=conf, logical_date=None, reset_dag_run=False, **_noted(note)
         )
         try:
             return not isinstance(await self._ask(dag_id, request), ErrorResponse)
@@ -130,6 +132,13 @@ class SupervisorRuns:
             raise _translated(dag_id, error) from error
         except (EOFError, OSError) as error:
             raise ChannelError(f"the supervisor of this task is gone: {type(error).__name__}") from error
+
+
+def _noted(note: str) -> dict[str, Any]:
+    """Return a note as the member of a request, where requests of this Airflow have one."""
+    from airflow.sdk.execution_time.comms import TriggerDagRun
+
+    return {"note": note} if note and "note" in TriggerDagRun.model_fields else {}
 
 
 class TriggerRuns:

@@ -13,8 +13,8 @@ from airflow_s3events.exceptions import ConfigurationError
 #: What ``GetBucketNotificationConfiguration`` returns, without its ``ResponseMetadata``.
 Configuration = Mapping[str, Any]
 
-#: Configurations of one bucket; AWS names it among the service quotas of S3.
 MAX_RULES = 100
+"""Configurations of one bucket; AWS names it among the service quotas of S3."""
 
 _EVENT_BRIDGE = "EventBridgeConfiguration"
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 from airflow_s3events.exceptions import ConfigurationError
 
-#: Every type that ``PutBucketNotificationConfiguration`` takes; botocore's list, which a test compares
-#: (https://docs.aws.amazon.com/AmazonS3/latest/API/API_QueueConfiguration.html).
 EVENT_TYPES = (
     "s3:IntelligentTiering",
     "s3:LifecycleExpiration:*",
@@ -42,6 +40,9 @@ EVENT_TYPES = (
     "s3:Replication:OperationNotTracked",
     "s3:Replication:OperationReplicatedAfterThreshold",
 )
+"""Every type that ``PutBucketNotificationConfiguration`` takes; botocore's list, which a test compares
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_QueueConfiguration.html).
+"""
 _BY_FOLDED_NAME = {name.lower(): name for name in EVENT_TYPES}
 
 

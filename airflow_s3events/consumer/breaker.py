@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.exceptions import OutageError
-
-log = logging.getLogger(__name__)
 
 
 class Breaker:
@@ -22,6 +20,7 @@ class Breaker:
         random: Returns a number from 0 up to 1.
         first_seconds: The first step; each further one is twice as long.
         most_seconds: The longest step.
+        lines: Told when it opens and when it closes.
     """
 
     def __init__(
@@ -31,9 +30,11 @@ class Breaker:
         *,
         first_seconds: float = 1.0,
         most_seconds: float = 60.0,
+        lines: DecisionLog | None = None,
     ) -> None:
         self._name = name
         self._random = random
+        self._lines = lines or DecisionLog()
         self._first_seconds = first_seconds
         self._most_seconds = most_seconds
         self._failures = 0
@@ -56,11 +57,13 @@ class Breaker:
         self._failures += 1
         self.outages += 1
         self.opens_until = now + seconds
-        log.warning("%s is away; trying again in %.1f s: %s", self._name, seconds, outage)
+        self._lines.note(
+            "breaker", outcome="open", away=self._name, retry_seconds=round(seconds, 1), reason=str(outage)
+        )
 
     def succeeded(self) -> None:
         """Note a call that went through."""
         if self._failures:
-            log.warning("%s is back after %d failed tries", self._name, self._failures)
+            self._lines.note("breaker", outcome="closed", back=self._name, failed_tries=self._failures)
         self._failures = 0
         self.opens_until = float("-inf")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random as chance
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,10 +23,9 @@ from airflow_s3events.consumer.settler import Settler
 from airflow_s3events.consumer.stats import ConsumerStats
 from airflow_s3events.consumer.waking import Wake
 from airflow_s3events.dead_letters import dead_letter_attributes
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.messages import Message
-
-log = logging.getLogger(__name__)
 
 #: What SQS is called for; each has a breaker of its own.
 _CALLS = ("receive", "settle", "extend", "dead_letters")
@@ -65,6 +63,7 @@ class Consumer:
         settings: See there.
         dead_letters: Where ``dead_letter`` sends its copies.
         random: Returns a number from 0 up to 1; jitter for back-off.
+        lines: Gets a line for each decision that is not the normal one.
     """
 
     def __init__(
@@ -74,16 +73,18 @@ class Consumer:
         *,
         dead_letters: Queue | None = None,
         random: Callable[[], float] = chance.random,
+        lines: DecisionLog | None = None,
     ) -> None:
         self._queue = queue
         self._settings = settings = settings or ConsumerSettings()
         self._dead_letters = dead_letters
         self._counts: Counter[str] = Counter()
+        self._lines = lines = lines or DecisionLog(clock=self._now)
         self._in_flight = InFlight(settings.visibility_seconds)
         self._buffer = Buffer(settings.batch_count, settings.batch_bytes, settings.batch_seconds)
-        self._breakers = {name: Breaker(f"SQS ({name.replace('_', ' ')})", random) for name in _CALLS}
+        self._breakers = {name: Breaker(_of_sqs(name), random, lines=lines) for name in _CALLS}
         receiving, settling, extending, self._sending = self._breakers.values()
-        self._caller = Breaker("Airflow", random, most_seconds=_CALLER_WAIT_SECONDS)
+        self._caller = Breaker("Airflow", random, most_seconds=_CALLER_WAIT_SECONDS, lines=lines)
         self._breakers["airflow"] = self._caller
         self._ending = Ending(settings.idle_seconds, settings.life_seconds, settings.wait_seconds)
         visibility = asyncio.Lock()
@@ -93,6 +94,7 @@ class Consumer:
             breaker=settling,
             visibility=visibility,
             counts=self._counts,
+            lines=lines,
             linger_seconds=settings.settle_seconds,
             on_error=self._fail,
             on_settled=self._look_again,
@@ -120,8 +122,9 @@ class Consumer:
             on_error=self._fail,
         )
         self._decisions = Decisions(
-            self._in_flight, self._buffer, self._settler, counts=self._counts, on_room=self._look_again
+            self._in_flight, self._buffer, self._settler, counts=self._counts, lines=lines
         )
+        self._decisions.on_room = self._look_again
         self._handover = Handover(self._buffer, self._ending, self._receiver, self._settler, self._is_stopped)
         self._halt = Wake()
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,7 +137,9 @@ class Consumer:
     async def __aenter__(self) -> Consumer:
         self._loop = asyncio.get_running_loop()
         self._ending.open(self._now())
-        self._tasks = [asyncio.ensure_future(part.run()) for part in (self._heartbeat, self._settler)]
+        self._tasks = [
+            asyncio.ensure_future(part.run()) for part in (self._heartbeat, self._settler, self._lines)
+        ]
         for task in self._tasks:
             task.add_done_callback(self._task_ended)
         self.resume()
@@ -155,6 +160,7 @@ class Consumer:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._decisions.lapse_rest()
+            self._lines.tell_all()
         if error is None:
             self._raise_failure()
 
@@ -191,15 +197,22 @@ class Consumer:
         """Delete it: everything derived from it is stored. Also right for a message that lapsed meanwhile."""
         self._decisions.acknowledge(message)
 
-    def release(self, message: Message, *, delay_seconds: float = 0.0, reason: str = "") -> None:
-        """Have it redelivered after ``delay_seconds``, within 12 hours; logged if there is a ``reason``."""
-        self._decisions.release(message, delay_seconds, reason)
+    def release(
+        self, message: Message, *, delay_seconds: float = 0.0, reason: str = "", outcome: str = ""
+    ) -> None:
+        """Have it redelivered after ``delay_seconds``, within 12 hours.
 
-    def lapse(self, message: Message, *, reason: str = "") -> None:
+        With a ``reason`` it gets a line in the log; ``outcome`` says the same in one word.
+        """
+        self._decisions.release(message, delay_seconds, reason, outcome)
+
+    def lapse(self, message: Message, *, reason: str = "", outcome: str = "") -> None:
         """Hold it no longer and do nothing: its visibility timeout brings it back."""
-        self._decisions.lapse(message, reason)
+        self._decisions.lapse(message, reason, outcome)
 
-    async def dead_letter(self, message: Message, reason: str, about: dict[str, str] | None = None) -> None:
+    async def dead_letter(
+        self, message: Message, reason: str, about: dict[str, str] | None = None, *, outcome: str = ""
+    ) -> None:
         """Send a copy with the reason to the dead letter queue, then acknowledge the message.
 
         The copy has the body, message attributes ``s3events.reason`` (at most 256 characters),
@@ -216,7 +229,7 @@ class Consumer:
             )
         await self._send(self._dead_letters, message.body, dead_letter_attributes(message, reason, about))
         self._counts["dead_lettered"] += 1
-        log.warning("Message %s went to the dead letter queue: %s", message.message_id, reason)
+        self._lines.note("dead_lettered", message=message, outcome=outcome, reason=reason)
         self.acknowledge(message)
 
     async def pass_on(self, message: Message, attributes: Mapping[str, str]) -> None:
@@ -344,3 +357,7 @@ class Consumer:
         if self._failure is not None and not self._failure_raised:
             self._failure_raised = True
             raise self._failure
+
+
+def _of_sqs(call: str) -> str:
+    return f"SQS ({call.replace('_', ' ')})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from math import ceil
@@ -10,10 +9,9 @@ from math import ceil
 from airflow_s3events.consumer.buffer import Buffer
 from airflow_s3events.consumer.in_flight import Held, InFlight
 from airflow_s3events.consumer.settler import Settler
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.exceptions import OutageError
 from airflow_s3events.messages import Message
-
-log = logging.getLogger(__name__)
 
 
 class Decisions:
@@ -24,7 +22,7 @@ class Decisions:
         buffer: Those of them that were not handed over yet.
         settler: Carries out.
         counts: Gets ``lapsed``.
-        on_room: Called when a message was let go that the settler does not hear of: there is room again.
+        lines: Told of what is released, left or has lapsed.
     """
 
     def __init__(
@@ -34,13 +32,15 @@ class Decisions:
         settler: Settler,
         *,
         counts: Counter[str],
-        on_room: Callable[[], None],
+        lines: DecisionLog,
     ) -> None:
         self._in_flight = in_flight
         self._buffer = buffer
         self._settler = settler
         self._counts = counts
-        self._on_room = on_room
+        self._lines = lines
+        #: Called when a message was let go that the settler does not hear of: there is room again.
+        self.on_room: Callable[[], None] = lambda: None
 
     def acknowledge(self, message: Message) -> None:
         """Delete it, also if it is not held any more."""
@@ -51,31 +51,31 @@ class Decisions:
             self._buffer.discard(held)
             self._settler.delete(held)
 
-    def release(self, message: Message, delay_seconds: float, reason: str) -> None:
+    def release(self, message: Message, delay_seconds: float, reason: str, outcome: str) -> None:
         """Make it visible again after ``delay_seconds``."""
         held = self._in_flight.get(message)
         if held is not None and held.decision is None:
             if reason:
-                log.info("Message %s is released for %.0f s: %s", message.message_id, delay_seconds, reason)
+                seconds = round(delay_seconds)
+                self._lines.note(
+                    "released", message=message, outcome=outcome, delay_seconds=seconds, reason=reason
+                )
             self._release(held, delay_seconds)
 
-    def lapse(self, message: Message, reason: str) -> None:
+    def lapse(self, message: Message, reason: str, outcome: str) -> None:
         """Do nothing about it any more."""
         held = self._in_flight.get(message)
         if held is not None and held.decision is None:
-            log.info("Message %s is left to lapse: %s", message.message_id, reason)
+            self._lines.note("left", message=message, outcome=outcome, reason=reason)
             self._drop(held)
-            self._on_room()
+            self.on_room()
 
     def lapsed(self, held: Held, held_seconds: float) -> None:
         """Note that SQS shows it to others now."""
         self._buffer.discard(held)
-        log.warning(
-            "Message %s lapsed: held for %.0f s, and SQS extends it no longer",
-            held.message.message_id,
-            held_seconds,
-        )
-        self._on_room()
+        reason = f"held for {held_seconds:.0f} s, and SQS extends it no longer"
+        self._lines.note("lapsed", message=held.message, reason=reason)
+        self.on_room()
 
     def give_back(self, error: BaseException | None) -> None:
         """Release what nobody decided about; after an outage of the caller's let it lapse instead."""
@@ -88,7 +88,8 @@ class Decisions:
     def lapse_rest(self) -> None:
         """Let go of what could not be settled."""
         if rest := len(self._in_flight):
-            log.warning("%d messages could not be settled before the end and lapse", rest)
+            reason = f"{rest} messages could not be settled before the end and lapse"
+            self._lines.note("unsettled", outcome="stopped", reason=reason)
         for held in self._in_flight:
             self._drop(held)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from airflow_s3events.consumer.breaker import Breaker
 from airflow_s3events.consumer.in_flight import Held, InFlight, seconds_left
 from airflow_s3events.consumer.queue import Queue
 from airflow_s3events.consumer.waking import Wake
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.exceptions import OutageError
 from airflow_s3events.messages import Message
-
-log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -54,6 +52,7 @@ class Settler:
         visibility: Held around every change of visibility, so that no extension undoes a release.
         counts: Gets ``acknowledged``, ``released``, ``lapsed``, ``delete_calls``,
             ``delete_call_failures`` and ``delete_failures``.
+        lines: Told of what SQS refuses for good.
         linger_seconds: See above.
         on_error: Told of an error that waiting does not help; the entries of its call count as refused.
         on_settled: Called after each round: there is room again.
@@ -67,6 +66,7 @@ class Settler:
         breaker: Breaker,
         visibility: asyncio.Lock,
         counts: Counter[str],
+        lines: DecisionLog,
         linger_seconds: float,
         on_error: Callable[[BaseException], None],
         on_settled: Callable[[], None],
@@ -76,6 +76,7 @@ class Settler:
         self._breaker = breaker
         self._visibility = visibility
         self._counts = counts
+        self._lines = lines
         self._linger_seconds = linger_seconds
         self._on_error = on_error
         self._on_settled = on_settled
@@ -237,12 +238,11 @@ class Settler:
             self._put(decision)
         elif self._in_flight.remove(decision.held):
             self._counts["lapsed"] += 1
-            log.warning(
-                "SQS refused %d times to %s message %s; it comes back when its visibility timeout ends",
-                decision.tries,
-                decision.held.decision,
-                decision.held.message.message_id,
+            reason = (
+                f"SQS refused {decision.tries} times to {decision.held.decision} it;"
+                " it comes back when its visibility timeout ends"
             )
+            self._lines.note("unsettled", message=decision.held.message, outcome="refused", reason=reason)
 
 
 def tens(entries: Sequence[_T]) -> list[Sequence[_T]]:

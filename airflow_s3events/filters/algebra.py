@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, FactsNeededError
 from airflow_s3events.predicates import KINDS, Test
+from airflow_s3events.predicates.functions import load
 
-#: How deep plain data may nest before it is refused.
 MAX_DEPTH = 32
+"""How deep plain data may nest before it is refused."""
 # The usual number of tests in a combination: worth a way of its own, since the loop takes twice as long.
 _PAIR = 2
 
@@ -88,6 +89,25 @@ class EventFilter(ABC):
                 " the routes of a dispatcher"
             )
         return self
+
+    def try_predicates(self, setting: str) -> None:
+        """Import every function that a ``predicate`` of the filter names; it blocks.
+
+        Args:
+            setting: Whose filter it is, for the error.
+
+        Raises:
+            ConfigurationError: One cannot be imported in this process; names it and the setting.
+        """
+        for path in sorted({str(one.value) for one in _leaves(self) if one.kind == "predicate"}):
+            try:
+                load(path)
+            except Exception as error:  # importing runs code of the user's, which may raise anything
+                raise ConfigurationError(
+                    f"{setting}: predicate {path!r} cannot be imported in this process"
+                    f" ({type(error).__name__}: {error}); install its module where the filter is asked, too:"
+                    " on workers for a dispatcher, on triggerers for what waits there"
+                ) from error
 
     def _set(self, matches: Test, cost: int, asks: Iterable[str]) -> None:
         object.__setattr__(self, "matches", matches)
@@ -187,6 +207,16 @@ class _Any(EventFilter):
         return " or ".join(map(_in_brackets, self.filters)) or "no event"
 
 
+def _leaves(wanted: EventFilter) -> Iterator[_Leaf]:
+    if isinstance(wanted, _Leaf):
+        yield wanted
+    elif isinstance(wanted, _Not):
+        yield wanted.inner
+    elif isinstance(wanted, (_All, _Any)):
+        for member in wanted.filters:
+            yield from _leaves(member)
+
+
 def all_of(*filters: EventFilter) -> EventFilter:
     """Return the filter that matches what every one of ``filters`` matches; of none, ``everything``."""
     members = _members(filters, _All)
@@ -269,7 +299,9 @@ def _in_brackets(member: EventFilter) -> str:
 
 
 everything: EventFilter = _All(())
+"""Every event."""
 nothing: EventFilter = _Any(())
+"""No event."""
 
 
 def any_leaf(kind: str, values: Iterable[Any]) -> EventFilter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from airflow_s3events._compat import BaseHook
@@ -27,6 +27,34 @@ class Answer(NamedTuple):
     def is_there(self) -> bool:
         """Whether it is neither missing nor refused."""
         return self.status < _REFUSED
+
+
+class Api(Protocol):
+    """A way to Airflow's REST API."""
+
+    def call(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None
+    ) -> Answer:
+        """Make one call; see ``AirflowRestHook.call``."""
+        ...
+
+    def run_url(self, dag_id: str, run_id: str) -> str | None:
+        """Return the page of a run in Airflow's UI, where it can be told."""
+        ...
+
+
+def let_in(answer: Answer, setting: str, call: str) -> Answer:
+    """Return what the API said, unless it does not let us in or is broken; a refusal is an answer.
+
+    Raises:
+        ConfigurationError: It does not let us in; names ``setting``.
+        OutageError: It is broken.
+    """
+    if answer.status in _UNAUTHORIZED:
+        raise ConfigurationError(f"{setting}: Airflow answers {answer.status} to {call}")
+    if answer.status >= _SERVER_ERROR:
+        raise OutageError(f"Airflow answers {answer.status} to {call}")
+    return answer
 
 
 class AirflowRestHook(BaseHook):
@@ -67,11 +95,7 @@ class AirflowRestHook(BaseHook):
             answer = self._call_mwaa(method, path, dict(query or {}), body)
         else:
             answer = self._call_http(method, path, dict(query or {}), body)
-        if answer.status in _UNAUTHORIZED:
-            raise ConfigurationError(f"{self._setting}: Airflow answers {answer.status} to {method} {path}")
-        if answer.status >= _SERVER_ERROR:
-            raise OutageError(f"Airflow answers {answer.status} to {method} {path}")
-        return answer
+        return let_in(answer, self._setting, f"{method} {path}")
 
     def run_url(self, dag_id: str, run_id: str) -> str | None:
         """Return the page of a run in Airflow's UI; None through MWAA, whose API does not say where it is."""

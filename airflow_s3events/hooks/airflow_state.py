@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.hooks.airflow_rest import AirflowRestHook
+from airflow_s3events.hooks.airflow_rest import AirflowRestHook, Api
 from airflow_s3events.watchdog import AirflowFacts, DagFacts, TaskFacts
 
 #: Runs that are looked at, the newest first.
@@ -27,7 +27,7 @@ class AirflowState:
         api: The API.
     """
 
-    def __init__(self, api: AirflowRestHook) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
 
     def facts(
@@ -94,6 +94,11 @@ class AirflowState:
                     }
                 )
         return rows
+
+    def last_event(self, dag_ids: Sequence[str]) -> dict[str, Any] | None:
+        """Return the newest run of these DAGs that an event started, as a row to show."""
+        seen = [row for dag_id in dag_ids for row in self.seen(dag_id, most=1)]
+        return max(seen, key=lambda row: str(row["started"]), default=None)
 
     def _tasks(self, dag_id: str, run: Mapping[str, Any]) -> list[TaskFacts]:
         path = f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"

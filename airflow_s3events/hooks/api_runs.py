@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from airflow_s3events._compat import runs_without_api
 from airflow_s3events.exceptions import OutageError, RouteError, RunRefusedError
-from airflow_s3events.hooks.airflow_rest import AirflowRestHook, Answer
+from airflow_s3events.hooks.airflow_rest import AirflowRestHook, Answer, Api
 from airflow_s3events.reconcile import NewRuns
 from airflow_s3events.settlement import RunState
 
@@ -24,10 +24,10 @@ class ApiRuns:
         api: The API. Its calls block, so each is made in a thread.
     """
 
-    def __init__(self, api: AirflowRestHook) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         """Create a run; return False when the name is taken.
 
         Raises:
@@ -35,7 +35,7 @@ class ApiRuns:
             ConfigurationError: The API does not let us in.
             OutageError: It is away or throttling.
         """
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf, "note": note or None}
         answer = await self._call("POST", f"{_path(dag_id)}/dagRuns", body=body)
         if answer.status == _CONFLICT:
             return False

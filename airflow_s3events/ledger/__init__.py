@@ -5,6 +5,18 @@ from __future__ import annotations
 from airflow_s3events.ledger.entries import Decision, Entry, Write
 from airflow_s3events.ledger.ledger import Ledger, LedgerSettings
 from airflow_s3events.ledger.memory import MemoryStore
-from airflow_s3events.ledger.store import Document, Store
+from airflow_s3events.ledger.store import Counted, Document, IntervalCount, Store, TimedStore
 
-__all__ = ["Decision", "Document", "Entry", "Ledger", "LedgerSettings", "MemoryStore", "Store", "Write"]
+__all__ = [
+    "Counted",
+    "Decision",
+    "Document",
+    "Entry",
+    "IntervalCount",
+    "Ledger",
+    "LedgerSettings",
+    "MemoryStore",
+    "Store",
+    "TimedStore",
+    "Write",
+]

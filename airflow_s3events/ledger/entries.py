@@ -18,6 +18,7 @@ from typing import Any
 
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.identity import event_id, write_id
+from airflow_s3events.ledger.store import Counted
 from airflow_s3events.ordering import Place
 
 Body = dict[str, Any]
@@ -33,6 +34,7 @@ _RANKS = {
     "grouped": 0,
     "waiting": 0,
     "ignored": 1,
+    "dropped": 1,
     "unmatched": 1,
     "stale": 1,
     "gave_up": 1,
@@ -42,6 +44,8 @@ _RANKS = {
     "restarted": 4,
 }
 _DECIDED = 1
+#: In the name of an entry: what was decided of an event that no DAG gets.
+NO_DAG = ""
 _HAS_RUN = 2
 #: Members of the event that an entry keeps: what tells it apart and what a listing has, nothing of persons.
 _KEPT = ("event_type", "bucket", "key", "version_id", "sequencer", "size", "etag", "event_time", "envelope")
@@ -54,7 +58,8 @@ class Decision:
     Attributes:
         event: The event.
         what: As the dispatcher counts it: ``started``, ``restarted``, ``duplicate``, ``joined``, ``stale``,
-            ``unmatched``, ``ignored``, ``put_off``, ``not_stored``, ``grouped``, ``waiting`` or ``gave_up``.
+            ``unmatched``, ``ignored``, ``dropped``, ``put_off``, ``not_stored``, ``grouped``, ``waiting`` or
+            ``gave_up``.
         dag_id: The DAG that it was decided for; empty where no route takes the event.
         run_id: The run that the event has, where it has one.
         reason: For people.
@@ -152,6 +157,13 @@ def mark_name(place: Place) -> str:
 def read_entry(body: Mapping[str, Any]) -> Entry:
     """Return the entry that a document holds."""
     return Entry(**body)
+
+
+def counted_as(name: str, body: Mapping[str, Any]) -> Counted | None:
+    """Return where a document stands in time: an entry at its decision, all others nowhere."""
+    if not name.startswith("event/"):
+        return None
+    return Counted(int(body["decided_at"]), str(body["what"]), int(body["seen"]))
 
 
 def recorded(body: Body | None, decision: Decision, now: float) -> Body:

@@ -14,6 +14,7 @@ from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.identity import event_id, object_id
 from airflow_s3events.ledger.entries import (
+    NO_DAG,
     NOTIFICATION,
     Body,
     Decision,
@@ -21,6 +22,7 @@ from airflow_s3events.ledger.entries import (
     Write,
     advanced,
     claimed,
+    counted_as,
     entry_name,
     is_older,
     mark_name,
@@ -30,7 +32,7 @@ from airflow_s3events.ledger.entries import (
     settled,
     write_name,
 )
-from airflow_s3events.ledger.store import Document, Store
+from airflow_s3events.ledger.store import Document, IntervalCount, Store, TimedStore
 from airflow_s3events.ordering import Place, Placing
 
 _DAY_SECONDS = 86_400
@@ -80,11 +82,13 @@ class Verdict:
         identity: The event id by which its run is named.
         newer: The event id of a newer event of its lane, which stands for it; empty for none.
         runs: The run that the event has had already, by DAG.
+        dropped: Why a scorer dropped it before; empty: none did.
     """
 
     identity: str
     newer: str
     runs: dict[str, str]
+    dropped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,8 @@ class Ledger:
         the newest. Asking twice gives the same answer, so a process that dies in between costs nothing.
 
         Args:
-            asked: Events, each with the DAGs that are to get it.
+            asked: Events, each with the DAGs that may get it, or have got it; ``NO_DAG`` among them: where it
+                may have been dropped.
             place: The order; None: none.
             same_place_is_same: Two events at one place are copies of one, as with ``ByField``.
             origin: ``notification``, or ``reconcile/`` and a name.
@@ -155,7 +160,8 @@ class Ledger:
             found = {dag_id: entries.get(entry_name(event, dag_id)) for dag_id in dag_ids}
             runs = {dag: _run_of(document) for dag, document in found.items() if document is not None}
             known = {dag_id: run_id for dag_id, run_id in runs.items() if run_id is not None}
-            verdicts.append(Verdict(identity, newest, known))
+            dropped = _drop_of(found.get(NO_DAG))
+            verdicts.append(Verdict(identity, newest, known, dropped))
         return verdicts
 
     async def record(self, decisions: Sequence[Decision]) -> None:
@@ -190,6 +196,30 @@ class Ledger:
         documents = await self.store.about(object_id(bucket, key))
         entries = [read_entry(document.body) for document in documents]
         return sorted(entries, key=lambda entry: (entry.first_seen, entry.event_id, entry.dag_id))
+
+    async def latest(self, most: int) -> list[Entry]:
+        """Return up to ``most`` entries, the last decision first.
+
+        Raises:
+            ConfigurationError: The store keeps no order of time: DynamoDB.
+        """
+        entries = [read_entry(document.body) for document in await self._timed().latest(most)]
+        return sorted(entries, key=lambda entry: entry.decided_at, reverse=True)
+
+    async def counts(self, since: int, until: int, step_seconds: int) -> list[IntervalCount]:
+        """Count entries in intervals of time, each at its decision, by what was decided.
+
+        ``times`` is how often the events came. Errors as ``latest``.
+        """
+        return await self._timed().counts(since, until, step_seconds)
+
+    def _timed(self) -> TimedStore:
+        if not isinstance(self.store, TimedStore):
+            raise ConfigurationError(
+                "ledger: DynamoDB keeps no order of time over a table, so it cannot tell the last events; a"
+                " ledger in a database (sql:<connection>) can"
+            )
+        return self.store
 
     async def progress(self, name: str) -> Body | None:
         """Return what was noted under ``name``."""
@@ -277,14 +307,19 @@ class Ledger:
 
     def _next(self, before: Document | None, change: Change, body: Body) -> Document:
         expires = None if change.days is None else int(self.now() + change.days * _DAY_SECONDS)
-        return Document(
-            change.name, 1 if before is None else before.version + 1, body, change.subject, expires
-        )
+        version = 1 if before is None else before.version + 1
+        counted = counted_as(change.name, body)
+        return Document(change.name, version, body, change.subject, expires, counted)
 
 
 def _run_of(document: Document) -> str | None:
     entry = read_entry(document.body)
     return entry.run_id if entry.has_run else None
+
+
+def _drop_of(document: Document | None) -> str:
+    entry = None if document is None else read_entry(document.body)
+    return "" if entry is None or entry.what != "dropped" else entry.reason
 
 
 def _claiming(event: ObjectEvent, origin: str, tolerance: float) -> Callable[[Body | None], tuple[Body, str]]:

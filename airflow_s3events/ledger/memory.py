@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from airflow_s3events.ledger.store import Document
+from airflow_s3events.ledger.store import Counted, Document, IntervalCount
 
 
 class MemoryStore:
@@ -49,6 +50,25 @@ class MemoryStore:
             del self._documents[document.name]
             self._about[document.subject].discard(document.name)
         return len(old)
+
+    async def latest(self, most: int) -> list[Document]:
+        """Look through all of them."""
+        timed = [(document.counted, name) for name, document in self._documents.items() if document.counted]
+        return [_copy(self._documents[name]) for _, name in heapq.nlargest(most, timed)]
+
+    async def counts(self, since: int, until: int, step_seconds: int) -> list[IntervalCount]:
+        """Count through all of them."""
+        documents: Counter[tuple[int, str]] = Counter()
+        times: Counter[tuple[int, str]] = Counter()
+        for one in self._counted(since, until):
+            place = (one.moment - (one.moment - since) % step_seconds, one.label)
+            documents[place] += 1
+            times[place] += one.times
+        return [IntervalCount(*place, documents[place], times[place]) for place in sorted(documents)]
+
+    def _counted(self, since: int, until: int) -> list[Counted]:
+        timed = (document.counted for document in self._documents.values())
+        return [one for one in timed if one is not None and since <= one.moment < until]
 
 
 def _copy(document: Document) -> Document:

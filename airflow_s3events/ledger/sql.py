@@ -13,14 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.ledger.store import Document
+from airflow_s3events.ledger.store import Counted, Document, IntervalCount
 
 _T = TypeVar("_T")
 
 #: Name of the table where none is given.
 TABLE = "s3events_ledger"
-#: Rows of one statement: SQLite before 3.32 takes 999 parameters, at six a row.
-_CHUNK = 150
+#: Rows of one statement, and names: SQLite before 3.32 takes 999 parameters, at nine a row.
+_CHUNK = 100
+_NAMES = 900
 #: Rows of one delete: short enough that dispatchers do not wait behind a purge.
 _PURGE_CHUNK = 5_000
 #: SQLAlchemy's names of MySQL: the second in URLs that say that they lead to MariaDB.
@@ -30,6 +31,8 @@ _TRIES = 8
 #: By which drivers tell so: MySQL's numbers of a deadlock and of a lock that took too long, and the
 #: SQLSTATEs of PostgreSQL.
 _GIVEN_UP = frozenset({1213, 1205, "40P01", "40001"})
+
+_NEVER = dict.fromkeys(Counted._fields)
 
 _UPSERTS: dict[str, Callable[[sa.Table], Any]] = {
     "postgresql": postgresql.insert,
@@ -55,8 +58,13 @@ def ledger_table(name: str = TABLE) -> sa.Table:
         # Who wrote this version: a statement that refuses a row says nothing of it, so it is read back.
         sa.Column("writer", sa.String(32), nullable=False),
         sa.Column("body", _on_mysql(sa.Text(), mysql.MEDIUMTEXT()), nullable=False),
+        # Where a document stands in time: counted over 100,000 rows without touching one of them.
+        sa.Column("moment", sa.BigInteger, nullable=True),
+        sa.Column("label", _ascii(20), nullable=True),
+        sa.Column("times", sa.Integer, nullable=True),
         sa.Index(f"{name}_subject", "subject"),
         sa.Index(f"{name}_expires_at", "expires_at"),
+        sa.Index(f"{name}_moment", "moment", "label", "times"),
     )
 
 
@@ -146,10 +154,28 @@ class SqlStore:
             if count < _PURGE_CHUNK:
                 return removed
 
+    async def latest(self, most: int) -> list[Document]:
+        """Read by the index on time, from its end."""
+        moment = self.table.c.moment
+        query = sa.select(self.table).where(moment.is_not(None)).order_by(moment.desc()).limit(most)
+        return await self._call(lambda connection: [_document(row) for row in connection.execute(query)])
+
+    async def counts(self, since: int, until: int, step_seconds: int) -> list[IntervalCount]:
+        """Count in the index on time alone."""
+        column = self.table.c
+        start = (column.moment - (column.moment - since) % step_seconds).label("start")
+        counted = (start, column.label, sa.func.count(), sa.func.sum(column.times))
+        within = (column.moment >= since, column.moment < until)
+        query = sa.select(*counted).where(*within).group_by(start, column.label)
+        rows = await self._call(lambda connection: connection.execute(query).fetchall())
+        # Sums are of another type in each database.
+        found = [IntervalCount(int(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in rows]
+        return sorted(found)
+
     def _read(self, connection: Any, names: list[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}
-        for first in range(0, len(names), _CHUNK * 6):
-            some = names[first : first + _CHUNK * 6]
+        for first in range(0, len(names), _NAMES):
+            some = names[first : first + _NAMES]
             query = sa.select(self.table).where(self.table.c.name.in_(some))
             found.update((row.name, _document(row)) for row in connection.execute(query))
         return found
@@ -169,8 +195,8 @@ class SqlStore:
     def _purge(self, connection: Any, before: int) -> int:
         old = sa.select(self.table.c.name).where(self.table.c.expires_at < before).limit(_PURGE_CHUNK)
         names = connection.execute(old).scalars().all()
-        for first in range(0, len(names), _CHUNK * 6):
-            some = names[first : first + _CHUNK * 6]
+        for first in range(0, len(names), _NAMES):
+            some = names[first : first + _NAMES]
             which = (self.table.c.name.in_(some), self.table.c.expires_at < before)
             connection.execute(sa.delete(self.table).where(*which))
         return len(names)
@@ -198,7 +224,31 @@ class SqlStore:
             # Two processes that start together both find it missing; one of them makes it.
             if not sa.inspect(self._engine).has_table(self.table.name, schema=self.table.schema):
                 raise
+        self._add_columns()
         self._is_there = True
+
+    def _add_columns(self) -> None:
+        """Give a table of before what it lacks; rows that it holds have no place in time."""
+        missing = self._missing_columns()
+        try:
+            with self._engine.begin() as connection:
+                for column in missing:
+                    kind = column.type.compile(self._engine.dialect)
+                    name = self._engine.dialect.identifier_preparer.format_table(self.table)
+                    connection.execute(sa.text(f"ALTER TABLE {name} ADD COLUMN {column.name} {kind}"))
+                for index in self.table.indexes if missing else ():
+                    index.create(connection, checkfirst=True)
+        except sa.exc.DBAPIError:
+            # Another process that starts at the same time has done it.
+            if self._missing_columns():
+                raise
+
+    def _missing_columns(self) -> list[sa.Column[Any]]:
+        columns = sa.inspect(self._engine).get_columns(self.table.name, schema=self.table.schema)
+        known = {column["name"] for column in columns}
+        missing = [column for column in self.table.columns if column.name not in known]
+        # A table that lacks more than these is not ours: nothing is added to it.
+        return missing if {column.name for column in missing} <= set(Counted._fields) else []
 
 
 def _engine(url: sa.engine.URL) -> sa.engine.Engine:
@@ -223,11 +273,13 @@ def _row(document: Document, writer: str) -> dict[str, Any]:
         "expires_at": document.expires_at,
         "writer": writer,
         "body": json.dumps(document.body, separators=(",", ":")),
+        **(_NEVER if document.counted is None else document.counted._asdict()),
     }
 
 
 def _document(row: Any) -> Document:
-    return Document(row.name, row.version, json.loads(row.body), row.subject, row.expires_at)
+    counted = None if row.moment is None else Counted(row.moment, row.label, row.times)
+    return Document(row.name, row.version, json.loads(row.body), row.subject, row.expires_at, counted)
 
 
 @contextmanager

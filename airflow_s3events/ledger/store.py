@@ -9,7 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+
+class Counted(NamedTuple):
+    """How a document stands in time, for ``latest`` and ``counts``.
+
+    Attributes:
+        moment: Seconds since the epoch.
+        label: What it is counted as; at most 20 characters of ASCII.
+        times: How many it stands for.
+    """
+
+    moment: int
+    label: str
+    times: int
+
+
+class IntervalCount(NamedTuple):
+    """Documents of one label in one interval.
+
+    Attributes:
+        start: Of the interval, in seconds since the epoch.
+        label: As in ``Counted``.
+        documents: How many there are.
+        times: How many they stand for.
+    """
+
+    start: int
+    label: str
+    documents: int
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +52,7 @@ class Document:
         body: Plain data (JSON types only), at most some kilobytes.
         subject: What the document is about, for ``about``: an ``object_id``; empty for none.
         expires_at: Seconds since the epoch after which it may be purged; None: never.
+        counted: Its place in time, where it has one; a store that keeps no order of time forgets it.
     """
 
     name: str
@@ -29,6 +60,7 @@ class Document:
     body: dict[str, Any]
     subject: str = ""
     expires_at: int | None = None
+    counted: Counted | None = None
 
 
 class Store(Protocol):
@@ -52,4 +84,20 @@ class Store(Protocol):
 
     async def purge(self, before: float) -> int:
         """Remove in bulk what expired before that moment (seconds since the epoch); return how many."""
+        ...
+
+
+@runtime_checkable
+class TimedStore(Store, Protocol):
+    """A store that knows its documents by time, too. DynamoDB has no order over all items of a table."""
+
+    async def latest(self, most: int) -> list[Document]:
+        """Return up to ``most`` documents that have a place in time, the newest first."""
+        ...
+
+    async def counts(self, since: int, until: int, step_seconds: int) -> list[IntervalCount]:
+        """Count what lies in intervals of ``step_seconds`` from ``since`` (inclusive) until ``until``.
+
+        Intervals in which there is nothing are left out.
+        """
         ...

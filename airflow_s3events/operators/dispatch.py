@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_s3events.journal import Ordering
     from airflow_s3events.ledger import LedgerSettings
     from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.scores import ScoreFunction
 
 _TEMPLATED = ("sqs_queue", "dead_letter_queue", "ledger", "aws_conn_id", "region_name")
 
@@ -73,7 +74,14 @@ class S3EventDispatchOperator(BaseOperator):
             in the queue, whose ``maxReceiveCount`` must be 10 or more. Default ``"none"``.
         anomaly: With a ledger, an ``AnomalyWatch``: a DAG gets a run for each spike of deletions, overwrites
             or uploads, and for each principal that was never seen before.
+        scorer: A function, or the import path ``"package.module:function"`` of one, that is given each event
+            that a route takes, and returns a ``Score`` (another priority, another route, or why the event is
+            dropped) or None. It runs on the worker, in a thread. Where it does not answer in
+            ``scorer_timeout_seconds``, raises or answers what it may not, the routes decide.
+        scorer_timeout_seconds: Default 5.
         ledger_settings: How long the ledger remembers.
+        redact_keys: Write digests of object keys into the log instead of the keys; conf has them as ever. See
+            ``run_id="opaque"`` of ``Route`` for run ids.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
     """
 
@@ -103,6 +111,9 @@ class S3EventDispatchOperator(BaseOperator):
         ordering: Ordering = "none",
         ledger_settings: LedgerSettings | None = None,
         anomaly: AnomalyWatch | None = None,
+        scorer: ScoreFunction | str | None = None,
+        scorer_timeout_seconds: float = 5.0,
+        redact_keys: bool = False,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -128,6 +139,8 @@ class S3EventDispatchOperator(BaseOperator):
         self.parallel = parallel
         self.ledger, self.ordering, self.ledger_settings = ledger, ordering, ledger_settings
         self.anomaly = anomaly
+        self.scorer, self.scorer_timeout_seconds = scorer, scorer_timeout_seconds
+        self.redact_keys = redact_keys
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -213,6 +226,7 @@ class S3EventDispatchOperator(BaseOperator):
             visibility_seconds=self.visibility_seconds,
             retry_delay_seconds=self.retry_delay_seconds,
             parallel=self.parallel,
+            redact_keys=self.redact_keys,
             **common,
         )
 

@@ -30,14 +30,20 @@ class Limits:
     max_statements: int | None = None
 
 
-#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
 QUEUE_LIMITS = Limits(of="queue", max_bytes=8_192, max_statements=20)
-#: https://docs.aws.amazon.com/general/latest/gr/sns.html
+"""What a queue's policy may hold
+(https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html).
+"""
 TOPIC_LIMITS = Limits(of="topic", max_bytes=30_720, max_statements=100)
-#: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+"""What a topic's policy may hold (https://docs.aws.amazon.com/general/latest/gr/sns.html)."""
 KEY_LIMITS = Limits(of="key", max_bytes=32_768)
-#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""What a key's policy may hold
+(https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html).
+"""
 FUNCTION_LIMITS = Limits(of="function", max_bytes=20_480)
+"""What a function's policy may hold
+(https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+"""
 
 
 def parse_policy(text: str | None) -> dict[str, Any]:

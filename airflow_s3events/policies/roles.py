@@ -192,8 +192,8 @@ _REQUIRED = {
     "remove": ("bucket",),
 }
 
-#: What a policy can be for, in the order of ``s3events iam --help``.
 PURPOSES = tuple(_NEEDS)
+"""What a policy can be for, in the order of ``s3events iam --help``."""
 
 
 def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:

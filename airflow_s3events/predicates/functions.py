@@ -14,21 +14,30 @@ from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.predicates.kinds import Kind, Test, some_text
 
 
+def check_path(setting: str, value: str) -> str:
+    """Return the import path of a function; nothing is imported.
+
+    Raises:
+        ConfigurationError: It is none; names the setting.
+    """
+    module, colon, function = value.partition(":")
+    if not colon or not all(name.isidentifier() for name in (*module.split("."), *function.split("."))):
+        raise ConfigurationError(f"{setting}: {value!r} is not an import path 'package.module:function'")
+    return value
+
+
 def _check_predicate(value: Any) -> str:
     if callable(value):
         raise ConfigurationError(
             "predicate: give the function's import path, 'package.module:function', not itself"
         )
-    module, colon, function = some_text("predicate", value).partition(":")
-    if not colon or not all(name.isidentifier() for name in (*module.split("."), *function.split("."))):
-        raise ConfigurationError(f"predicate: {value!r} is not an import path 'package.module:function'")
-    return str(value)
+    return check_path("predicate", some_text("predicate", value))
 
 
 def _predicate_test(value: str) -> Test:
     def test(event: ObjectEvent) -> bool:
         try:
-            answer = _load(value)(event)
+            answer = load(value)(event)
         except Exception as error:  # user code may raise anything; the event is kept, the reason goes with it
             raise RouteError(f"predicate {value!r} raised {type(error).__name__}: {error}") from error
         if not isinstance(answer, bool):
@@ -39,7 +48,8 @@ def _predicate_test(value: str) -> Test:
 
 
 @lru_cache(maxsize=256)
-def _load(path: str) -> Callable[[ObjectEvent], object]:
+def load(path: str) -> Callable[[ObjectEvent], object]:
+    """Return the function of an import path; raises whatever importing it raises."""
     module, _, function = path.partition(":")
     found: Any = attrgetter(function)(import_module(module))
     if not callable(found):

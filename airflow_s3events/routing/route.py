@@ -20,6 +20,8 @@ from airflow_s3events.routing.templates import check_capture, check_template, fi
 
 # Airflow's rule for ids (validate_key in airflow/utils/helpers.py, which refuses ".." from 3.3 on).
 _DAG_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9_.-]{1,250}")
+#: Characters: column ``dag_run_note.content`` of all of Airflow's lines.
+_LONGEST_NOTE = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,9 @@ class Route:
             found.
         label: The readable part of the run id, a text with the same gaps, instead of the key. To change it
             changes the run ids: an event that comes again after that starts another run.
+        note: The run's note, which Airflow's UI shows: a text with the same gaps, cut to the 1,000 characters
+            that Airflow stores. Airflow 3.2 and later; before that a task cannot set one, and the run has
+            none.
         enrich: What S3 is asked about the object of each event that the route gets, so that it is in the
             run's conf, under ``facts``: ``"tags"`` (one GetObjectTagging), ``"head"`` (one HeadObject:
             metadata, content type, storage class, encryption). What a filter has asked is there anyway.
@@ -69,6 +74,7 @@ class Route:
     capture: str = ""
     templates: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     label: str = ""
+    note: str = ""
     batch: Batch | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -86,6 +92,7 @@ class Route:
         object.__setattr__(self, "enrich", _parts(self.enrich))
         check_capture(self.capture)
         check_template("label", self.label, self.capture)
+        check_template("note", self.note, self.capture)
         object.__setattr__(self, "templates", _plain_templates(self.templates, self.extra, self.capture))
         if self.batch is not None:
             object.__setattr__(self, "batch", Batch.deserialize(self.batch))
@@ -111,6 +118,10 @@ class Route:
     def label_of(self, event: ObjectEvent) -> str | None:
         """Return what the readable part of an event's run id is made of; None: its key."""
         return fill(self.label, event.serialize(), self.capture) if self.label else None
+
+    def note_of(self, event_data: Mapping[str, Any]) -> str:
+        """Return the note of the run of the event whose ``serialize()`` is ``event_data``; empty: none."""
+        return fill(self.note, event_data, self.capture)[:_LONGEST_NOTE]
 
     def _check_numbers(self) -> None:
         for name in ("max_queued_runs", "max_active_runs", "max_runs_per_minute"):
@@ -144,6 +155,7 @@ class Route:
             "max_queued_runs": self.max_queued_runs,
             "max_runs_per_minute": self.max_runs_per_minute,
             "name": self.name,
+            "note": self.note,
             "priority": self.priority,
             "run_id": self.run_id,
             "templates": dict(self.templates),

@@ -48,6 +48,10 @@ class Matcher(Protocol):
         """Return which routes want ``event``."""
         ...
 
+    def reach(self, event: ObjectEvent) -> tuple[str, ...]:
+        """Return the DAGs of those, and of the ones that may have got it when it came before."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
@@ -73,6 +77,7 @@ class Routes:
     )
     _otherwise: Match = field(init=False, repr=False, compare=False)
     _asks: frozenset[str] = field(init=False, repr=False, compare=False)
+    _filters_ask: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         one_of("mode", self.mode, ("first", "all"))
@@ -87,10 +92,9 @@ class Routes:
         )
         object.__setattr__(self, "_table", table)
         object.__setattr__(self, "_otherwise", Match(() if self.default is None else (self.default,)))
-        parts = [
-            part for route in self for part in (*route.enrich, *EventFilter.deserialize(route.when).asks)
-        ]
-        object.__setattr__(self, "_asks", frozenset(parts))
+        asked = {part for route in self for part in EventFilter.deserialize(route.when).asks}
+        object.__setattr__(self, "_filters_ask", bool(asked))
+        object.__setattr__(self, "_asks", frozenset(asked.union(*(route.enrich for route in self))))
 
     def __iter__(self) -> Iterator[Route]:
         yield from self.routes
@@ -111,7 +115,16 @@ class Routes:
     @property
     def filters_ask(self) -> bool:
         """Whether it may hang on S3's answer which route gets an event."""
-        return any(EventFilter.deserialize(route.when).asks for route in self)
+        return self._filters_ask
+
+    def try_predicates(self) -> None:
+        """Import every function that a filter names; it blocks.
+
+        Raises:
+            ConfigurationError: One cannot be imported in this process; names it and its route.
+        """
+        for route in self:
+            EventFilter.deserialize(route.when).try_predicates(f"routes: {route.name!r}")
 
     @property
     def has_batches(self) -> bool:
@@ -138,6 +151,10 @@ class Routes:
         out to be one of two.
         """
         return self._match_first(event) if self.mode == "first" else self._match_all(event)
+
+    def reach(self, event: ObjectEvent) -> tuple[str, ...]:
+        """Return the DAGs that ``event`` gets to, and those that it may have got to when it came before."""
+        return tuple(dict.fromkeys(r.dag_id for r in (*self.match(event).routes, *self.rivals(event))))
 
     def rivals(self, event: ObjectEvent) -> tuple[Route, ...]:
         """Return the routes of which one gets the event, by what S3 says of its object; none: S3 has no say.

@@ -7,9 +7,12 @@ from typing import Any
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
 from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.events import ObjectEvent
 from airflow_s3events.journal import Journal
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.routing import Routes
+from airflow_s3events.scores import ScoreFunction
+from airflow_s3events.scoring import Asker, ScorerError, load_scorer
 from airflow_s3events.testing.memory_queue import InMemoryQueue
 from airflow_s3events.testing.memory_runs import InMemoryRuns, StartedRun
 from airflow_s3events.testing.virtual_time import run_in_virtual_time
@@ -70,17 +73,19 @@ class InMemoryDispatcher:
             max_receive_count=max_receive_count, has_dead_letters=dead_letters is not None
         )
 
-    def dispatch(self, routes: Any) -> list[StartedRun]:
+    def dispatch(self, routes: Any, scorer: ScoreFunction | None = None) -> list[StartedRun]:
         """Work until the queue has nothing more to give; return the runs that were started now.
 
         Args:
             routes: What ``s3_event_dispatcher`` takes as ``routes``, or the DAG that it returned.
+            scorer: A scorer, which is called without a time-out; that of the DAG where None.
         """
         before = set(self.runs.started)
-        self.clock.advance(run_in_virtual_time(self._work(_routes_of(routes))))
+        asker = _asker_of(routes, scorer)
+        self.clock.advance(run_in_virtual_time(self._work(_routes_of(routes), asker)))
         return [run for name, run in self.runs.started.items() if name not in before]
 
-    async def _work(self, routes: Routes) -> float:
+    async def _work(self, routes: Routes, asker: Asker | None) -> float:
         most = _MAX_HELD if routes.has_batches else 100
         settings = ConsumerSettings(
             idle_seconds=_IDLE_SECONDS, wait_seconds=1, receivers=1, max_in_flight=most
@@ -93,6 +98,7 @@ class InMemoryDispatcher:
             settings=self._settings,
             now=self.clock,
             clock=asyncio.get_running_loop().time,
+            asker=asker,
         )
         if routes.has_batches:
             dispatcher.journal = Journal(self.ledger)
@@ -101,6 +107,26 @@ class InMemoryDispatcher:
             async with consumer:
                 await dispatcher.run()
         return asyncio.get_running_loop().time()
+
+
+class _InlineAsker:
+    """Calls a scorer where it stands: time that jumps cannot wait for a thread."""
+
+    def __init__(self, function: ScoreFunction) -> None:
+        self._function = function
+
+    async def ask(self, event: ObjectEvent) -> Any:
+        try:
+            return self._function(event)
+        except Exception as error:
+            raise ScorerError("error", f"{type(error).__name__}: {error}") from error
+
+
+def _asker_of(routes: Any, scorer: ScoreFunction | None) -> Asker | None:
+    """Of a DAG, the scorer of its dispatching task."""
+    found = next((task.scorer for task in getattr(routes, "tasks", ()) if hasattr(task, "scorer")), None)
+    function = scorer or found
+    return None if function is None else _InlineAsker(load_scorer(function))
 
 
 def _routes_of(routes: Any) -> Routes:

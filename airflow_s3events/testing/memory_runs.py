@@ -21,12 +21,14 @@ class StartedRun:
         dag_id: Of the DAG.
         run_id: Of the run, made from the event.
         conf: As the run has it.
+        note: As the run has it, where Airflow takes one.
         state: ``queued`` until a test sets another.
     """
 
     dag_id: str
     run_id: str
     conf: dict[str, Any]
+    note: str = ""
     state: RunState = RunState.QUEUED
 
     @property
@@ -55,12 +57,12 @@ class InMemoryRuns:
         #: and those that Airflow does not know.
         self.missing: set[str] = set()
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         """See ``starting.Runs``."""
         self._check(dag_id)
         if (dag_id, run_id) in self.started:
             return False
-        self.started[dag_id, run_id] = StartedRun(dag_id, run_id, conf)
+        self.started[dag_id, run_id] = StartedRun(dag_id, run_id, conf, note)
         return True
 
     async def clear(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:

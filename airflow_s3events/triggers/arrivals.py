@@ -117,6 +117,7 @@ async def watch(
     from airflow_s3events.s3 import S3Bucket
     from airflow_s3events.wake_ups import Pause, wake_up_of
 
+    await asyncio.to_thread(awaited.when.try_predicates, "when")
     async with AsyncExitStack() as stack:
 
         async def open_wake_up() -> WakeUp:

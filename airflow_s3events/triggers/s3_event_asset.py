@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ from airflow_s3events.watchers import Watcher, watcher_name
 
 if TYPE_CHECKING:
     from airflow_s3events.hauls import Haul, Unmatched
+
+log = logging.getLogger(__name__)
 
 #: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
 _VERSION = 1
@@ -74,7 +78,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
     Args:
         sqs_queue: URL, ARN or name of the queue.
         when: The object events that are wanted: a filter, or what ``EventFilter.deserialize`` reads, also as
-            JSON text; None means all of them. Filters that ask S3 about the object cannot be used here: one
+            JSON text; None means all of them. A ``predicate`` in it must be importable by the triggerer,
+            which tries it at the start. Filters that ask S3 about the object cannot be used here: one
             call for each event would hold up all watchers of the triggerer.
         watcher: A name that no other watcher of the queue has: that of the asset. Where it is left out, what
             is wanted is the name.
@@ -91,6 +96,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         max_in_flight: Messages received and not settled, at most; SQS allows 120,000 for a queue. Default
             30,000.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
+        redact_keys: Write digests of object keys into the log instead of the keys.
         v: Version of this form.
     """
 
@@ -110,6 +116,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | str | None = None,
+        redact_keys: bool = False,
         v: int = _VERSION,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -126,6 +133,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.redact_keys = redact_keys
         self.v = v
 
     def check_settings(self) -> None:
@@ -156,6 +164,9 @@ class S3EventAssetTrigger(BaseEventTrigger):
         kwargs = {name: getattr(self, name) for name in _ARGUMENTS}
         kwargs["when"] = _text(self._filter().serialize())
         kwargs["botocore_config"] = _text(self.botocore_config)
+        if self.redact_keys:
+            # Not there otherwise: it would make other triggers of those that earlier versions stored.
+            kwargs["redact_keys"] = True
         return "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger", kwargs
 
     def shared_stream_key(self) -> Hashable:
@@ -178,6 +189,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         stored.
         """
         with self._joined() as watcher:
+            await self._try_predicates(watcher)
             async for haul in shared_stream:
                 for event in self._events(haul.take(watcher)):
                     yield event
@@ -189,6 +201,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
         arguments = self._queue_arguments()
         with self._joined() as watcher:
+            await self._try_predicates(watcher)
             source = HaulSource(arguments, watchers_of(arguments))
             share = share_of(arguments.key, lambda: HaulShare(source))
             async with aclosing(share.hauls(watcher)) as hauls:
@@ -206,6 +219,17 @@ class S3EventAssetTrigger(BaseEventTrigger):
             yield watcher
         finally:
             watchers.leave(watcher)
+
+    async def _try_predicates(self, watcher: Watcher) -> None:
+        """Say what cannot be imported here.
+
+        Raising it would do harm: Airflow starts a watcher that has failed again within two seconds, and what
+        it wants would be taken for what nobody wants meanwhile. The events that it cannot judge are kept.
+        """
+        try:
+            await asyncio.to_thread(watcher.when.try_predicates, f"when of watcher {watcher.name!r}")
+        except ConfigurationError as error:
+            log.error("Events of queue %s are kept until this is mended: %s", self.sqs_queue, error)
 
     def _events(self, share: list[PackedEvent]) -> Iterator[TriggerEvent]:
         for pack in cut(share, most_count=self.pack_count, most_bytes=self.pack_bytes):

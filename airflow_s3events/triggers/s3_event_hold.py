@@ -34,6 +34,7 @@ _KEEPING = (
     "visibility_seconds",
     "retry_delay_seconds",
     "parallel",
+    "redact_keys",
     *_AWS,
 )
 
@@ -58,7 +59,7 @@ class S3EventHoldTrigger(BaseTrigger):
         quiet_seconds: Fire no sooner: see ``_compat.earliest_resume_seconds``.
         recheck_seconds: When given, receive nothing, hold what is held, and fire after so long with reason
             ``recheck``: for DAGs that are paused or full.
-        max_held, visibility_seconds, retry_delay_seconds, parallel: As for the operator.
+        max_held, visibility_seconds, retry_delay_seconds, parallel, redact_keys: As for the operator.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
         v: Version of this form.
     """
@@ -77,6 +78,7 @@ class S3EventHoldTrigger(BaseTrigger):
         visibility_seconds: int = 300,
         retry_delay_seconds: float = 60.0,
         parallel: int = 1,
+        redact_keys: bool = False,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -95,6 +97,7 @@ class S3EventHoldTrigger(BaseTrigger):
         self.visibility_seconds = visibility_seconds
         self.retry_delay_seconds = retry_delay_seconds
         self.parallel = parallel
+        self.redact_keys = redact_keys
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -108,8 +111,16 @@ class S3EventHoldTrigger(BaseTrigger):
         return "airflow_s3events.triggers.s3_event_hold.S3EventHoldTrigger", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield ``{"reason": "messages" | "recheck" | "deadline", "held": 12}``, and end."""
+        """Yield ``{"reason": "messages" | "recheck" | "deadline", "held": 12}``, and end.
+
+        Raises:
+            ConfigurationError: A predicate of the routes cannot be imported by the triggerer; names it.
+        """
+        from airflow_s3events.routing import Routes
+
         earliest = time.monotonic() + self.quiet_seconds
+        # Else it could never tell that a message's run is there, and would wake a task for it time and again.
+        await asyncio.to_thread(Routes.of(self.routes).try_predicates)
         place = await _place_of(self.name, {name: getattr(self, name) for name in _KEEPING})
         try:
             reason = await self._wait(place)
@@ -187,6 +198,7 @@ class _Place:
 
     async def _keep(self) -> None:
         from airflow_s3events.consumer import Consumer, ConsumerSettings
+        from airflow_s3events.decision_log import DecisionLog
         from airflow_s3events.hooks.s3_events import hook_for
 
         settings = self.settings
@@ -200,7 +212,8 @@ class _Place:
                 max_in_flight=settings["max_held"],
                 receivers=1,
             )
-            consumer = Consumer(queue, how, dead_letters=await hook.queue(client, named))
+            lines = DecisionLog(queue=settings["sqs_queue"], redact_keys=settings["redact_keys"])
+            consumer = Consumer(queue, how, dead_letters=await hook.queue(client, named), lines=lines)
             keeper = self._make_keeper(consumer, attributes.max_receive_count)
             async with self._reporter(keeper, queue), consumer:
                 consumer.pause()

@@ -14,6 +14,7 @@ class Channel:
         self.dag_ids = set(dag_ids)
         self.paused: set[str] = set()
         self.runs: dict[tuple[str, str], dict[str, Any]] = {}
+        self.notes: dict[str, str | None] = {}
         self.failures: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.gone: Exception | None = None
@@ -64,6 +65,7 @@ class Channel:
             return ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)
         if not self.is_forgetful:
             self.runs[request.dag_id, request.run_id] = request.conf
+            self.notes[request.run_id] = getattr(request, "note", None)
         return OKResponse(ok=True)
 
     def _GetDagRunState(self, request: Any) -> Any:  # noqa: N802

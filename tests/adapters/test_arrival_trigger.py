@@ -12,6 +12,7 @@ from airflow.models.trigger import Trigger
 
 from airflow_s3events.arrivals import awaited_of
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.filters import predicate
 from airflow_s3events.triggers.arrivals import S3ArrivalTrigger
 from tests.adapters.conftest import Bucket
 from tests.adapters.test_trigger import counts, receive
@@ -140,3 +141,9 @@ async def test_is_cancelled_at_once_in_a_long_poll(bucket: Bucket) -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_predicate_that_is_not_here_is_named_before_anything_is_looked_at() -> None:
+    trigger = trigger_of(prefix="s3://b/in/", when=predicate("not_on_triggerers:wanted"))
+    with pytest.raises(ConfigurationError, match=r"when: predicate 'not_on_triggerers:wanted'"):
+        await reason_of(trigger)

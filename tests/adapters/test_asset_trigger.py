@@ -89,6 +89,16 @@ def test_two_spellings_of_one_filter_are_one_trigger(one: Any, other: Any) -> No
     assert len({hash_in_database(trigger) for trigger in triggers}) == 1
 
 
+def test_redacting_makes_another_trigger_only_where_it_is_wanted() -> None:
+    plain, redacting = (
+        S3EventAssetTrigger(sqs_queue="q"),
+        S3EventAssetTrigger(sqs_queue="q", redact_keys=True),
+    )
+    assert "redact_keys" not in plain.serialize()[1]
+    assert redacting.serialize()[1]["redact_keys"] is True
+    assert plain.shared_stream_key() != redacting.shared_stream_key()
+
+
 def test_the_order_of_a_botocore_configuration_does_not_matter() -> None:
     configs = [{"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}]
     triggers = [S3EventAssetTrigger(sqs_queue="q", botocore_config=config) for config in configs]

@@ -17,7 +17,8 @@ from tests.adapters.test_trigger import counts
 from tests.lines import AIRFLOW
 
 BATCH = Batch(by=r"in/(?P<day>[0-9-]+)/", count=2, open_seconds=600)
-ROUTE = Route(dag_id="process", batch=BATCH)
+# One run at a time must not mean one message at a time.
+ROUTE = Route(dag_id="process", batch=BATCH, max_active_runs=4)
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ("settings", "named"),
     [
         ({"ledger": None}, "batch: which event is in which batch is kept in a ledger"),
+        ({"scorer": "some.module:scorer"}, "without a scorer only"),
         ({"ordering": "newest"}, "ordering='none' only"),
         ({"ordering": "per_key"}, "ordering='none' only"),
         ({"max_age_seconds": 60}, "max_age_seconds"),

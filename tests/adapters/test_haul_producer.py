@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_s3events import S3EventAssetTrigger
-from airflow_s3events.filters import prefix
+from airflow_s3events.filters import predicate, prefix
 from airflow_s3events.packs import PackedEvent
 from airflow_s3events.testing import object_created_body
 from airflow_s3events.triggers.watching import sessions
@@ -161,6 +161,19 @@ async def test_a_queue_that_is_not_there_ends_no_watcher(sqs: Any, caplog: pytes
         url = sqs.create_queue(QueueName="comes-late")["QueueUrl"]
         send(sqs, url, "a/1")
         await until(lambda: runner.keys("a") == ["a/1"])
+
+
+async def test_a_predicate_that_is_not_here_is_named_at_the_start_and_its_events_are_kept(
+    sqs: Any, queue: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = prefix("in/") & predicate("not_on_triggerers:wanted")
+    trigger = S3EventAssetTrigger(sqs_queue=queue, watcher="own", when=wanted, unmatched="discard")
+    async with running(trigger):
+        send(sqs, queue, "in/a", "out/b")
+        await until(lambda: sum(counts(sqs, queue)) == 1)
+    (line,) = [one for one in caplog.messages if "not_on_triggerers:wanted" in one and "kept until" in one]
+    assert "when of watcher 'own'" in line
+    assert sum(counts(sqs, queue)) == 1
 
 
 @pytest.mark.parametrize("count", [1, 50])

@@ -13,6 +13,7 @@ import pytest
 from airflow_s3events import S3EventDispatchOperator
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.filters import predicate
 from airflow_s3events.identity import run_id
 from airflow_s3events.routing import Routes
 from airflow_s3events.settlement import RunState
@@ -210,3 +211,14 @@ class TestOperator:
     def test_a_setting_that_cannot_work_is_named(self, arguments: dict[str, Any], named: str) -> None:
         with pytest.raises(ConfigurationError, match=named):
             self._operator("landing", **arguments).check_settings()
+
+
+async def test_a_predicate_that_is_not_here_is_named_before_anything_is_received(
+    sqs: Any, queue: str, runs: FakeRuns
+) -> None:
+    put(sqs, queue, "a.csv", runs, None)
+    one = trigger(queue)
+    one.routes = Routes.of({"process": predicate("not_on_triggerers:wanted")}).serialize()
+    with pytest.raises(ConfigurationError, match=r"routes: 'process': predicate 'not_on_triggerers:wanted'"):
+        await fired(one)
+    assert counts(sqs, queue) == (1, 0)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.filters import tag
 from airflow_s3events.hooks.ledger import database_url
 from airflow_s3events.operators.reconcile import S3ReconcileOperator
+from airflow_s3events.routing import Route
 from tests.adapters.channel import Channel
 from tests.adapters.conftest import Bucket
 from tests.adapters.deferral import TaskDeferred
@@ -80,6 +82,9 @@ def test_time_can_be_text(bucket: Bucket, airflow_side: Side) -> None:
         ({"ledger": "sql:"}, "ledger"),
         ({"modified_after": "yesterday"}, "modified_after"),
         ({"limit": 0}, "limit"),
+        ({"routes": {"process": tag("class", "gold")}}, "routes: .*asks S3"),
+        ({"routes": Route(dag_id="process", enrich=["head"])}, "routes: .*asks S3"),
+        ({"when": tag("class", "gold")}, "when: it asks S3"),
     ],
     ids=str,
 )

@@ -75,6 +75,11 @@ def test_a_conf_reaches_the_supervisor_as_it_was() -> None:
     assert decoded(comms.TriggerDagRun(dag_id="d", run_id="r", conf=conf)).conf == conf
 
 
+async def test_a_run_has_its_note_where_a_task_can_set_one(channel: Channel) -> None:
+    await runs().create(*RUN, CONF, "from {the route}")
+    assert channel.notes == {RUN[1]: "from {the route}" if AIRFLOW >= (3, 2) else None}
+
+
 async def test_a_run_is_created_once(channel: Channel) -> None:
     assert await runs().create(*RUN, CONF)
     assert not await runs().create(*RUN, CONF)

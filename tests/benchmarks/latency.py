@@ -55,7 +55,8 @@ def main() -> None:
     result = {"load_before": load, "load_after": os.getloadavg()[0], "preload": chosen.preload}
     result |= _result(rounds, trickle, samples) | {"bare": report.summary(bare)}
     name = "latency_preload" if chosen.preload else "latency"
-    report.publish(name, "Upload to run created", _text(result), result, write=chosen.write)
+    title = "Upload to run created, AWS libraries loaded once" if chosen.preload else "Upload to run created"
+    report.publish(name, title, _text(result), result, write=chosen.write)
 
 
 def prepare(aws: EmbeddedAws) -> Mapping[str, str]:

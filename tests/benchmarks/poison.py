@@ -42,8 +42,8 @@ _MAX_RECEIVES = 20
 class FailingRuns(FakeRuns):
     """Each run has failed by the time that somebody asks."""
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
-        made = await super().create(dag_id, run_id, conf)
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
+        made = await super().create(dag_id, run_id, conf, note)
         self.stored[dag_id, run_id] = RunState.FAILED
         return made
 

@@ -25,7 +25,7 @@ class FileRuns:
         path.touch()
         self._names = set(path.read_text().split())
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:  # noqa: ARG002
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:  # noqa: ARG002
         """Add a line."""
         if run_id in self._names:
             return False

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.ledger import Document, Store
+from airflow_s3events.ledger import Counted, Document, IntervalCount, Store, TimedStore
 from airflow_s3events.ledger.dynamodb import DynamoDbStore
 from airflow_s3events.ledger.sql import SqlStore, ledger_table, upsert
 from tests.ledger_stores import KINDS, open_dynamodb, open_store
@@ -160,6 +160,70 @@ async def test_a_purged_document_can_be_written_anew(store: Store) -> None:
     assert await store.write([document()]) == set()
 
 
+def timed(store: Store) -> TimedStore:
+    if not isinstance(store, TimedStore):
+        assert isinstance(store, DynamoDbStore)
+        pytest.skip("DynamoDB has no order over all items of a table")
+    return store
+
+
+async def test_what_has_a_place_in_time_keeps_it(store: Store) -> None:
+    written = document(counted=Counted(1_700_000_000, "started", 2))
+    await timed(store).write([written])
+    assert await store.read(["event/a"]) == {"event/a": written}
+
+
+async def test_the_latest_are_those_with_the_latest_moment_the_newest_first(store: Store) -> None:
+    moments = {"event/a": 50, "event/b": 90, "event/c": 10}
+    await timed(store).write(
+        [document(name, counted=Counted(moment, "x", 1)) for name, moment in moments.items()]
+    )
+    await store.write([document("mark/z")])
+    assert [d.name for d in await timed(store).latest(2)] == ["event/b", "event/a"]
+    assert [d.name for d in await timed(store).latest(9)] == ["event/b", "event/a", "event/c"]
+
+
+async def test_a_later_version_stands_where_it_says(store: Store) -> None:
+    await timed(store).write([document("event/a", counted=Counted(50, "put_off", 1))])
+    await store.write([document("event/b", counted=Counted(60, "started", 1))])
+    await store.write([document("event/a", version=2, counted=Counted(70, "started", 2))])
+    assert [(d.name, d.version) for d in await timed(store).latest(9)] == [("event/a", 2), ("event/b", 1)]
+    assert await timed(store).counts(0, 100, 100) == [IntervalCount(0, "started", 2, 3)]
+
+
+async def test_counts_are_by_interval_and_label_from_since_until_before_until(store: Store) -> None:
+    places = [(9, "a"), (10, "a"), (19, "a"), (20, "b"), (29, "a"), (29, "b"), (40, "a")]
+    documents = [document(f"event/{n}", counted=Counted(at, what, n)) for n, (at, what) in enumerate(places)]
+    await timed(store).write(documents)
+    assert await timed(store).counts(10, 40, 10) == [
+        IntervalCount(10, "a", 2, 1 + 2),
+        IntervalCount(20, "a", 1, 4),
+        IntervalCount(20, "b", 2, 3 + 5),
+    ]
+
+
+async def test_a_table_of_before_gets_a_place_in_time_and_keeps_its_rows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "CREATE TABLE s3events_ledger (name VARCHAR(320) PRIMARY KEY, version INTEGER NOT NULL,"
+                " subject VARCHAR(40) NOT NULL, expires_at BIGINT, writer VARCHAR(32) NOT NULL,"
+                " body TEXT NOT NULL)"
+            )
+        )
+        connection.execute(sa.text("INSERT INTO s3events_ledger VALUES ('event/a', 1, '', NULL, '', '{}')"))
+    engine.dispose()
+    stores = [SqlStore(url), SqlStore(url)]
+    assert [list(await each.read(["event/a"])) for each in stores] == [["event/a"], ["event/a"]]
+    new = document("event/b", counted=Counted(7, "started", 1))
+    await stores[0].write([new])
+    assert await stores[1].latest(9) == [new]
+    for each in stores:
+        await each.close()
+
+
 async def test_the_table_of_another_process_is_used(tmp_path: Path) -> None:
     stores = [SqlStore(f"sqlite:///{tmp_path / 'ledger.db'}") for _ in range(2)]
     await stores[0].write([document()])
@@ -207,7 +271,7 @@ def test_a_database_without_an_upsert_is_refused() -> None:
 def test_mysql_writes_only_over_the_version_before_and_sets_the_version_last() -> None:
     text = str(upsert("mysql", ledger_table()).compile(dialect=mysql.dialect()))
     is_next = "s3events_ledger.version + 1 = VALUES(version)"
-    columns = ("subject", "expires_at", "writer", "body", "version")
+    columns = ("subject", "expires_at", "writer", "body", "moment", "label", "times", "version")
     set_ = [f"{c} = if({is_next}, VALUES({c}), s3events_ledger.{c})" for c in columns]
     assert text.partition(" ON DUPLICATE KEY UPDATE ")[2] == ", ".join(set_)
 

@@ -24,10 +24,10 @@ class BatchRunsOfAirflow(FakeRuns):
         super().__init__("process", "archive")
         self.fault: Exception | None = None
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         if self.fault is not None:
             raise self.fault
-        return await super().create(dag_id, run_id, {"s3_event": {"key": "none"}, **conf})
+        return await super().create(dag_id, run_id, {"s3_event": {"key": "none"}, **conf}, note)
 
 
 class Manifests:

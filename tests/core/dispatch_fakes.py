@@ -25,6 +25,7 @@ class FakeRuns:
         self.refusing: set[str] = set()
         self.stored: dict[tuple[str, str], RunState] = {}
         self.confs: dict[tuple[str, str], dict[str, Any]] = {}
+        self.notes: dict[str, str] = {}
         self.broken_by = ""
         self.unstorable: set[str] = set()
         self.taken_elsewhere: set[str] = set()
@@ -43,7 +44,7 @@ class FakeRuns:
         if dag_id not in self.dag_ids:
             raise RouteError(f"DAG {dag_id!r} not found")
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         self._called("create", dag_id)
         if dag_id in self.refusing:
             raise RouteError(f"DAG {dag_id!r} has import errors")
@@ -56,6 +57,7 @@ class FakeRuns:
         if not self.forgetful:
             self.stored[dag_id, run_id] = RunState.QUEUED
         self.confs[dag_id, run_id] = conf
+        self.notes[run_id] = note
         if self.dies_after_create:
             self.dag_ids.discard(dag_id)
             self.stored.clear()
@@ -112,13 +114,18 @@ class FakeInbox:
     def acknowledge(self, message: Message) -> None:
         self._settle(message, "acknowledged", "", 0.0)
 
-    def release(self, message: Message, *, delay_seconds: float, reason: str) -> None:
+    def release(self, message: Message, *, delay_seconds: float, reason: str, outcome: str) -> None:
+        assert outcome, "why it is given back is told in one word"
         self._settle(message, "released", reason, delay_seconds)
 
-    def lapse(self, message: Message, *, reason: str) -> None:
+    def lapse(self, message: Message, *, reason: str, outcome: str) -> None:
+        assert outcome, "why it is left is told in one word"
         self._settle(message, "lapsed", reason, 0.0)
 
-    async def dead_letter(self, message: Message, reason: str, about: dict[str, str]) -> None:
+    async def dead_letter(
+        self, message: Message, reason: str, about: dict[str, str], *, outcome: str
+    ) -> None:
+        assert outcome, "why it is a dead letter is told in one word"
         if self.dead_letters_refused:
             raise ConfigurationError(self.dead_letters_refused)
         self.about = about

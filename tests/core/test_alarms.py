@@ -59,8 +59,8 @@ class World:
 class TellableRuns(FakeRuns):
     """Takes the runs of anomalies, too, whose conf holds no event."""
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
-        return await super().create(dag_id, run_id, {"s3_event": {"key": None}, **conf})
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
+        return await super().create(dag_id, run_id, {"s3_event": {"key": None}, **conf}, note)
 
 
 def world() -> World:
@@ -118,10 +118,10 @@ async def test_an_outage_while_an_anomaly_is_told_is_waited_out_and_counts_nothi
     await w.upload(98, 15)
     create = w.runs.create
 
-    async def away_once(dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def away_once(dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         if dag_id == "told" and not w.inbox.waits:
             w.runs.outages.append("Airflow is away")
-        return await create(dag_id, run_id, conf)
+        return await create(dag_id, run_id, conf, note)
 
     w.runs.create = away_once  # type: ignore[method-assign]
     await w.upload(98, 5)

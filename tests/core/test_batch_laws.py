@@ -113,14 +113,14 @@ class MoodyRuns(InMemoryRuns):
         self.refusals = refusals
         self.forgets = forgets
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         if self.refusals:
             self.refusals -= 1
             raise RouteError("not now")
         if self.forgets:
             self.forgets -= 1
             return True
-        return await super().create(dag_id, run_id, conf)
+        return await super().create(dag_id, run_id, conf, note)
 
 
 @dataclass

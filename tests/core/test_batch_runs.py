@@ -204,6 +204,23 @@ async def test_the_oldest_group_is_closed_where_no_more_may_be_held() -> None:
     assert world.held == 1
 
 
+async def test_a_dag_with_room_for_one_run_has_room_for_the_events_of_it() -> None:
+    world = World()
+    limits: list[int] = []
+    world.inbox.limit = limits.append  # type: ignore[method-assign]
+    world.dispatcher.gather_batches(world.ledger, 500)
+    await world.dispatcher.waiting()
+    assert limits == [500]
+
+
+async def test_what_is_held_for_open_groups_is_kept_while_every_dag_is_paused() -> None:
+    world = World()
+    world.runs.paused.add("process")
+    assert await world.dispatcher.waiting() is not None
+    await world.dispatch(upload(1, "a"))
+    assert await world.dispatcher.waiting() is None
+
+
 async def test_a_message_with_a_bad_record_is_a_dead_letter_when_its_batch_run_is_stored() -> None:
     world = World(Batch(by=BY, count=1))
     await world.dispatch(message(record("in/1/a"), {"eventSource": "aws:s3"}))

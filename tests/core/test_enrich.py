@@ -81,14 +81,14 @@ async def test_only_what_the_cheap_tests_leave_open_is_asked_whatever_order_the_
 async def test_routes_that_ask_nothing_cost_nothing() -> None:
     enricher, s3 = await asked({"load": f.suffix(".csv")}, message())
     assert not s3.calls
-    assert enricher.enriched(event_of(message())) is not None
+    assert enricher.known(event_of(message()))[0] is not None
     assert len(enricher.match(event_of(message())).routes) == 1
 
 
 async def test_what_was_asked_is_in_the_event_for_every_route() -> None:
     routes = Routes([Route(dag_id="a", when=GOLD), Route(dag_id="b", enrich=["head"])], mode="all")
     enricher, s3 = await asked(routes, message())
-    facts = enricher.enriched(event_of(message())).facts
+    facts = enricher.known(event_of(message()))[0].facts
     assert facts is not None
     assert (facts.tags, facts.content_type) == ({"class": "gold"}, "text/csv")
     assert s3.calls == {("in/a.csv", "tags"): 1, ("in/a.csv", "head"): 1}

@@ -25,11 +25,11 @@ class WorkingRuns(FakeRuns):
         self.active_twice: list[str] = []
         self._chance = random.Random(1)
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         key = conf["s3_event"]["key"]
         others = [name for name, kept in self.confs.items() if kept["s3_event"]["key"] == key]
         self._look(key, others if (dag_id, run_id) not in self.stored else [])
-        return await super().create(dag_id, run_id, conf)
+        return await super().create(dag_id, run_id, conf, note)
 
     async def clear(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
         self._look(conf["s3_event"]["key"], [(dag_id, run_id)])

@@ -168,6 +168,7 @@ WHATS = (
     "put_off",
     "not_stored",
     "ignored",
+    "dropped",
     "unmatched",
     "stale",
     "gave_up",

@@ -55,10 +55,10 @@ class MortalRuns(FakeRuns):
 
     dies: str | None = None
 
-    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         if self.dies == "before":
             raise KilledError
-        made = await super().create(dag_id, run_id, conf)
+        made = await super().create(dag_id, run_id, conf, note)
         if self.dies == "after":
             raise KilledError
         return made

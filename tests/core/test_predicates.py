@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from airflow_s3events import filters as f
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter
+from airflow_s3events.routing import Route, Routes
 from tests.core.filter_strategies import glob_patterns, make_event
 
 
@@ -282,3 +283,15 @@ class TestPredicate:
 
     def test_a_function_is_refused_in_favour_of_its_path(self) -> None:
         assert "give the function's import path" in _refusal(lambda: f.predicate(len))  # type: ignore[arg-type]
+
+    def test_a_trial_names_the_function_and_the_setting(self, user_module: Callable[[str], str]) -> None:
+        good = f.predicate(f"{user_module('def wanted(event): return True')}:wanted")
+        good.try_predicates("when")
+        wanted = f.suffix(".csv") & (good | ~f.predicate("package_that_is_not_there:wanted"))
+        with pytest.raises(ConfigurationError, match=r"when: predicate 'package_that_is_not_there:wanted'"):
+            wanted.try_predicates("when")
+
+    def test_a_trial_of_routes_names_the_route(self) -> None:
+        routes = Routes([Route(dag_id="a", name="mine", when=f.predicate("json:no_such_function"))])
+        with pytest.raises(ConfigurationError, match=r"routes: 'mine': predicate 'json:no_such_function'"):
+            routes.try_predicates()

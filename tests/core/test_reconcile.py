@@ -163,11 +163,11 @@ async def test_a_kill_amid_a_page_starts_nothing_twice_and_counts_once() -> None
     world = World(*(listed(key=f"k{n}") for n in range(2)))
     create, calls = world.runs.create, []
 
-    async def dies_at_the_second(dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+    async def dies_at_the_second(dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         calls.append(run_id)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return await create(dag_id, run_id, conf)
+        return await create(dag_id, run_id, conf, note)
 
     world.runs.create = dies_at_the_second  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):

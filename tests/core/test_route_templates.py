@@ -56,6 +56,13 @@ def test_a_label_of_any_key_is_a_run_id_that_airflow_takes(event: Any, label: st
     assert name.isascii()
 
 
+def test_a_note_is_filled_and_cut_to_what_airflow_stores() -> None:
+    route = Route(dag_id="a", capture=DAY, note="{bucket}, day {day}: {file}")
+    assert route.note_of(EVENT.serialize()) == "inbox, day 2026-11-25: a b.csv"
+    assert len(Route(dag_id="a", note="{key}").note_of(make_event("x" * 1024).serialize())) == 1000
+    assert Route(dag_id="a").note_of(EVENT.serialize()) == ""
+
+
 def _route(**given: Any) -> Route:
     return Route(dag_id="a", **given)
 

@@ -256,6 +256,7 @@ class TestPlainData:
                 **settings,
                 "dag_id": "b",
                 "name": "b",
+                "note": "",
                 "when": {"everything": True},
             },
             "mode": "first",
@@ -264,6 +265,7 @@ class TestPlainData:
                     **settings,
                     "dag_id": "a",
                     "name": "a",
+                    "note": "",
                     "when": {"suffix": ".csv"},
                 }
             ],

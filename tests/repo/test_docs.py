@@ -2,63 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from airflow_s3events.cli import main
 from airflow_s3events.routing_table import routes_of_toml
 from tests.lines import dag_bag
+from tests.repo.block_fates import NOT_RUN, RUN, fate, is_dag_file, report
+from tests.repo.module_map import CONTRIBUTING, MODULES, written
+from tests.repo.pages import PAGES, README, ROOT, Block, blocks
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(
-    r"^ *```(?P<language>[a-z]*)(?P<info>[^\n]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL
-)
 LINK = re.compile(r"\]\((?!https?:)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
+#: A file or folder of the repository in a page's text.
+PATH = re.compile(r"(?<![\w./-])(?:airflow_s3events|docs|example_dags|tests|\.ci)/[\w./-]*\w")
+#: Files that pages have contributors write.
+TO_BE_WRITTEN = {"tests/payloads/proxy.json", "tests/test_orders.py"}
 COMMAND = re.compile(
     r"\bs3events (?P<command>dead-letters (?:list|show|redrive|park|purge)|[a-z-]+)(?P<rest>[^\n|&;]*)"
 )
-FILE = re.compile(r'title="(?P<name>[^"]+)"')
-#: Runs nothing: output, trees and tables of the page's own.
-SHOWN_ONLY = {"", "text"}
-#: Diagrams are drawn when the site is built (test_site.py).
-RUN_ELSEWHERE = {"python", "json", "sh", "toml", "mermaid"}
-
-
-class Block(NamedTuple):
-    """One fenced block; ``line`` is that of its fence, from 1."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-    #: What follows the language: ``title="tests/test_orders.py"`` makes the block a file.
-    info: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-
-def blocks(*pages: Path) -> Iterator[Block]:
-    for page in pages:
-        text = page.read_text()
-        for match in FENCE.finditer(text):
-            yield Block(
-                page,
-                text.count("\n", 0, match.start()) + 1,
-                match["language"],
-                dedent(match["text"]),
-                match["info"],
-            )
 
 
 def pages_with(language: str) -> list[Any]:
@@ -66,15 +36,11 @@ def pages_with(language: str) -> list[Any]:
     return [pytest.param(b, id=str(page.relative_to(ROOT))) for page, b in found.items() if b]
 
 
-def is_dag_file(block: Block) -> bool:
-    return "s3_event_dispatcher(" in block.text or "@dag" in block.text
-
-
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_python_blocks_of_a_page_run_one_after_the_other(page: list[Block]) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     for block in page:
-        if not is_dag_file(block) and not FILE.search(block.info):
+        if fate(block) == "python":
             # Blank lines before it, so that an error names the line of the page.
             exec(compile("\n" * block.line + block.text, str(block.page), "exec"), names)  # noqa: S102
 
@@ -88,9 +54,18 @@ def test_airflow_reads_the_dag_files_of_a_page(page: list[Block], tmp_path: Path
         assert bag.dags != {}, str(block)
 
 
+def test_a_filter_reads_as_its_page_shows() -> None:
+    page = list(blocks(ROOT / "docs" / "how-to" / "filter.md"))
+    (shown,) = [block for block in page if block.language == "text"]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(page[page.index(shown) - 1].text, {})  # noqa: S102
+    assert printed.getvalue() == shown.text
+
+
 def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
     page = ROOT / "docs" / "how-to" / "test-your-dags.md"
-    files = {found["name"]: block.text for block in blocks(page) if (found := FILE.search(block.info))}
+    files = {block.file: block.text for block in blocks(page) if block.file}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -108,8 +83,31 @@ def test_json_blocks_are_json() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
-    assert [str(b) for b in blocks(page) if b.language not in SHOWN_ONLY | RUN_ELSEWHERE] == []
+def test_every_block_is_run_or_has_its_reason(page: Path) -> None:
+    assert {fate(block) for block in blocks(page)} <= set(RUN) | set(NOT_RUN)
+
+
+def test_what_is_not_run_is_told_with_its_reason_and_its_place() -> None:
+    told = "\n".join(report(blocks(*PAGES)))
+    assert all(f"{block}" in told for block in blocks(*PAGES) if fate(block) in NOT_RUN)
+    assert sum(int(line.split()[0]) for line in told.splitlines()) == len(list(blocks(*PAGES)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for b in blocks(*PAGES)
+        if b.language == "sh" and fate(b) == "offline"
+        for line in b.text.splitlines()
+    ],
+)
+def test_commands_that_ask_nobody_run(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(line)[1:]) == 0
+    assert capsys.readouterr().out != "" or any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("block", [b for b in blocks(*PAGES) if b.language == "toml"], ids=str)
@@ -178,3 +176,17 @@ def test_every_page_is_reached_from_the_index() -> None:
             seen.add(page)
             ahead += [page.parent / match["target"] for match in LINK.finditer(page.read_text())]
     assert {page.resolve() for page in (ROOT / "docs").rglob("*.md")} <= seen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    if not (ROOT / ".ci").exists():
+        pytest.skip("no checkout: .ci is not part of the sdist")
+    named = PATH.findall(page.read_text())
+    assert [name for name in named if not (ROOT / name).exists() and name not in TO_BE_WRITTEN] == []
+
+
+@pytest.mark.parametrize("page", [CONTRIBUTING, MODULES], ids=lambda page: page.name)
+def test_the_map_of_the_package_is_that_of_the_code(page: Path) -> None:
+    """If not: ``python -m tests.repo.module_map --write``."""
+    assert page.read_text() == written(page)

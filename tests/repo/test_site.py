@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import airflow_s3events
-from tests.repo.test_reference import imported
+from tests.repo.test_reference import MODULES, NAMES, documented, imported
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / ".ci" / "mkdocs" / "mkdocs.yml"
@@ -85,6 +88,24 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
     assert {f"airflow_s3events.{name}" for name in airflow_s3events.__all__} - ids == set()
 
 
+def test_every_name_that_the_reference_has_a_place_for_is_written_there(site: Path) -> None:
+    """One without a docstring would be left out in silence."""
+    for page in (NAMES, MODULES):
+        ids = Page((site / "reference" / f"{page.stem}.html").read_text()).ids
+        assert {name for name in documented(page) if _is_ours(name)} - ids == set(), page.name
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is made here, not imported there from elsewhere; constants are, by their names' case."""
+    module, _, last = name.rpartition(".")
+    try:
+        found = getattr(import_module(module), last)
+    except ModuleNotFoundError:
+        return True
+    made_in = getattr(found, "__module__", module) or ""
+    return made_in.startswith(module) and not inspect.ismodule(found)
+
+
 def test_every_name_that_pages_and_examples_import_is_in_the_reference(site: Path) -> None:
     pages = [Page((site / "reference" / f"{name}.html").read_text()) for name in ("api", "modules")]
     ids = {found for page in pages for found in page.ids}
@@ -107,3 +128,8 @@ def test_every_diagram_is_drawn(site: Path) -> None:
 def test_every_example_has_a_page(site: Path) -> None:
     names = {path.stem for path in (ROOT / "example_dags").glob("*.py")}
     assert {path.stem for path in (site / "examples").glob("*.html")} == names
+
+
+def test_no_two_pages_have_one_title(site: Path) -> None:
+    titles = Counter(re.search(r"<title>(.*?)</title>", path.read_text())[1] for path in site.rglob("*.html"))  # type: ignore[index]
+    assert [title for title, count in titles.items() if count > 1] == []

@@ -63,12 +63,16 @@ class Case:
     #: DAG that the example's own routes must choose.
     dag_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    #: Tags, as a request has them: ``a=b&c=d``.
+    tags: str = ""
     versioned: bool = False
     #: Further buckets.
     others: tuple[str, ...] = ()
     prepare: Callable[[Clouds], Any] = lambda _: None
     #: Whether AWS holds afterwards what the example is for.
     holds: Callable[[Clouds], bool] = lambda _: True
+    #: Exactly so many runs, where it is their number that the example is about.
+    runs: int | None = None
     #: The event's name, where the emulator's S3 does not send it.
     event_name: str = ""
 
@@ -110,6 +114,59 @@ def _table(clouds: Clouds) -> None:
 def _partitions(clouds: Clouds) -> list[list[str]]:
     found = clouds.client("glue").get_partitions(DatabaseName="lake", TableName="orders")["Partitions"]
     return [partition["Values"] for partition in found]
+
+
+def _job(clouds: Clouds) -> None:
+    clouds.client("glue").create_job(
+        Name="to-parquet", Role=_ROLE, Command={"Name": "glueetl", "ScriptLocation": "s3://raw/none.py"}
+    )
+
+
+def _job_arguments(clouds: Clouds) -> list[dict[str, str]]:
+    return [run["Arguments"] for run in clouds.client("glue").get_job_runs(JobName="to-parquet")["JobRuns"]]
+
+
+def _audited(clouds: Clouds) -> list[str]:
+    """Keys that the audit trail tells of, in all of its objects."""
+    texts = [clouds.read("contracts-trail", key) for key in clouds.keys("contracts-trail")]
+    return [json.loads(line)["key"] for text in texts for line in text.splitlines()]
+
+
+def _west(clouds: Clouds) -> Any:
+    import boto3
+
+    return boto3.client(
+        "sqs",
+        endpoint_url=clouds.aws.endpoint_url,
+        region_name="us-west-2",
+        aws_access_key_id="demo",
+        aws_secret_access_key="demo",
+    )
+
+
+def _second_way(clouds: Clouds) -> None:
+    """The same message in another region, as a topic sends it to both."""
+    west = _west(clouds)
+    dlq = west.create_queue(QueueName="payments-dlq")["QueueUrl"]
+    arn = west.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = {"deadLetterTargetArn": arn, "maxReceiveCount": 5}
+    url = west.create_queue(QueueName="payments-events", Attributes={"RedrivePolicy": json.dumps(policy)})
+    clouds.s3.put_object(Bucket="payments", Key="first.json", Body=b"1")
+    east = clouds.aws.sqs.get_queue_url(QueueName="payments-events")["QueueUrl"]
+    for message in clouds.aws.sqs.receive_message(QueueUrl=east, MaxNumberOfMessages=10, VisibilityTimeout=0)[
+        "Messages"
+    ]:
+        west.send_message(QueueUrl=url["QueueUrl"], MessageBody=message["Body"])
+
+
+def _both_ways_are_empty(clouds: Clouds) -> bool:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    left = 0
+    for client in (clouds.aws.sqs, _west(clouds)):
+        url = client.get_queue_url(QueueName="payments-events")["QueueUrl"]
+        counts = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        left += sum(map(int, counts.values()))
+    return left == 0
 
 
 def _project(clouds: Clouds) -> None:
@@ -198,6 +255,16 @@ STARTED = (
         prepare=_table,
         holds=lambda clouds: _partitions(clouds) == [["2026-11-25"]],
     ),
+    Case(
+        "glue_job",
+        "raw",
+        "a 'quoted' file.csv",
+        prepare=_job,
+        holds=lambda clouds: (
+            [(arguments["--bucket"], arguments["--key"]) for arguments in _job_arguments(clouds)]
+            == [("raw", "a 'quoted' file.csv")]
+        ),
+    ),
     # Athena writes into the S3 of its own emulator.
     Case(
         "athena_report",
@@ -242,6 +309,7 @@ STARTED = (
     Case("codebuild", "artefacts", "service.zip", prepare=_project),
     Case("tell_partner", "deliveries", "partner/order.xml"),
     Case("schema_change", "tables", "customers.csv", b"id,name\n", versioned=True),
+    Case("score", "scored", "urgent/a.csv", dag_id="delivery"),
     Case("priorities", "tickets", "ticket.txt", dag_id="ticket", metadata={"plan": "gold"}),
 )
 
@@ -250,6 +318,13 @@ _LOG = gzip.compress(b'192.0.2.7 - - [25/Nov/2026:10:00:00 +0000] "GET / HTTP/1.
 #: Started by their assets, all on their own.
 WATCHED = (
     Case("parse_logs", "logs", "web/1.log.gz", _LOG),
+    Case(
+        "audit_trail",
+        "contracts",
+        "2026/lease.pdf",
+        others=("contracts-trail",),
+        holds=lambda clouds: _audited(clouds) == ["2026/lease.pdf"],
+    ),
     Case(
         "deletion_spike",
         "records",
@@ -271,6 +346,16 @@ DISPATCHED = (
         others=("lake-drop-curated",),
         holds=lambda clouds: len(clouds.keys("lake-drop-curated")) == 3,
     ),
+    Case("route_by_tags", "landing", "landing/a.csv", dag_id="load_approved", tags="approved=yes"),
+    Case(
+        "fan_out",
+        "payments",
+        "second.json",
+        dag_id="book_payment",
+        runs=2,
+        prepare=_second_way,
+        holds=_both_ways_are_empty,
+    ),
 )
 
 #: Why the others are only read.
@@ -282,6 +367,7 @@ NOT_RUN = {
     "security_finding": "the emulator has no Security Hub",
     "jenkins_job": "needs a Jenkins",
     "multi_cloud": "needs Google Cloud",
+    "azure_copy": "needs Azure",
     "alert_on_dead_letters": "tests/system/test_failed_runs.py runs what it shows",
     "assets": "tests/system/test_assets.py runs what it shows",
     "batches": "tests/system/test_batches.py runs what it shows",
@@ -292,7 +378,6 @@ NOT_RUN = {
     "retry_failed_runs": "tests/system/test_failed_runs.py runs what it shows",
     "route_by_prefix": "tests/system/test_object_in_run_out.py runs what it shows",
     "routing_table": "needs its TOML file beside it; tests/core reads such files",
-    "route_by_tags": "asks S3 in the dispatcher: the tests of enriching run that, without a whole Airflow",
     "set_up": "tests/system/test_notification_setup.py runs what it shows",
     "take_turns": "tests/adapters/test_turns.py and the tests of the ledger run what it shows",
     "wait_for_object": "tests/system/test_sensor.py runs what it shows",

@@ -1,18 +1,19 @@
 """A PostgreSQL of the tests' own: a fresh cluster in a folder, on a loopback port, ended with the tests.
 
-It has ``fsync`` off: the tests kill processes of Airflow, never the machine, so what it wrote survives.
+It has ``fsync`` off: the tests kill processes, never the machine, so what it wrote survives.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 
-from airflow_s3events.demo.processes import Processes, free_port
+from airflow_s3events.demo.processes import Processes, free_port, send_signal
 
 _UP_IN_SECONDS = 60.0
 #: initdb refuses root; these are tried in turn. A server owned by nobody can still not leave its folder.
@@ -69,6 +70,16 @@ class Postgres:
         self._execute(f'CREATE DATABASE "{name}"')
         return f"postgresql+psycopg2://airflow@127.0.0.1:{self.port}/{name}"
 
+    def kill(self) -> int:
+        """Kill -9 of the server, as if its machine had gone; the number of its processes."""
+        pids = self.processes.pids("postgres")
+        return len(send_signal(pids, signal.SIGKILL))
+
+    def start_again(self) -> None:
+        """Start the server on the same data and port."""
+        (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+        self._start()
+
     def stop(self) -> None:
         """End the server and remove its folder."""
         self.processes.stop_all()
@@ -88,7 +99,6 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": 200,
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
             "timezone": "UTC",
         }

@@ -1,12 +1,13 @@
 """The example DAGs on a real Airflow, against emulators of the services that they hand over to.
 
-Two start by themselves from their assets, one from its dispatcher. For the others the dispatchers stay
+Some start by themselves from their assets, some from their dispatchers. For the others the dispatchers stay
 paused, so that they do not take all worker slots: the run is started as the example's own routes say, with
 S3's own message.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,10 +54,16 @@ def started(clouds: Clouds, cluster: Cluster) -> Iterator[Cluster]:
     for case in STARTED:
         _start(clouds, cluster, case)
     yield cluster
-    for dag_id in [case.target for case in WATCHED] + ["lake_drop_dispatcher"]:
+    for dag_id in [case.target for case in WATCHED] + [
+        name for case in DISPATCHED for name in _dispatchers(case)
+    ]:
         cluster.api.set_paused(dag_id, True)
     for file in files:
         file.unlink()
+
+
+def _dispatchers(case: Case) -> list[str]:
+    return re.findall(r'dag_id="(\w+_dispatcher)"', (EXAMPLES / f"{case.example}.py").read_text())
 
 
 def _prepare(clouds: Clouds, case: Case) -> None:
@@ -64,7 +71,9 @@ def _prepare(clouds: Clouds, case: Case) -> None:
     for bucket in case.others:
         clouds.s3.create_bucket(Bucket=bucket)
     case.prepare(clouds)
-    clouds.s3.put_object(Bucket=case.bucket, Key=case.key, Body=case.body, Metadata=dict(case.metadata))
+    clouds.s3.put_object(
+        Bucket=case.bucket, Key=case.key, Body=case.body, Metadata=dict(case.metadata), Tagging=case.tags
+    )
     if case.example == "deletion_spike":
         keys = [f"kept/{number}.json" for number in range(8)]
         for key in keys:
@@ -119,7 +128,8 @@ def test_the_example_runs_to_success_and_does_what_it_is_for(
 
     states = eventually(ended, SECONDS)
     assert set(states) == {"success"}, _tasks(started, case)
-    eventually(lambda: case.holds(clouds), 10)
+    eventually(lambda: case.holds(clouds), 30)
+    assert case.runs in {None, len(started.runs(case.target))}
 
 
 def _tasks(cluster: Cluster, case: Case) -> list[Any]:

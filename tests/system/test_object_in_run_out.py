@@ -17,10 +17,12 @@ from tests.system.conftest import AddDags, Eventually
 
 _DAGS = f"""{DAG_IMPORTS}
 
-from airflow_s3events import events_of, s3_event_dispatcher
+from airflow_s3events import Route, events_of, s3_event_dispatcher
 
 dispatcher = s3_event_dispatcher(
-    dag_id="%(name)s", sqs_queue="%(name)s-events", routes="%(name)s-target"
+    dag_id="%(name)s",
+    sqs_queue="%(name)s-events",
+    routes=Route(dag_id="%(name)s-target", note="{{bucket}}: {{key}}"),
 )
 
 with DAG(dag_id="%(name)s-target", schedule=None):
@@ -118,6 +120,9 @@ def test_an_upload_starts_one_run_whose_task_sees_the_metadata(
     seen = landing.cluster.api.xcom(landing.target, run["dag_run_id"], "look")
     sent = run["conf"]["s3_event"]
     assert seen == {member: sent[member] for member in seen}
+    # A task can set a note from Airflow 3.2 on.
+    note = f"{landing.bucket.bucket}: reports/one.csv" if AIRFLOW >= (3, 2) else None
+    assert run["note"] == note
     assert (seen["bucket"], seen["size"], seen["version_id"]) == (landing.bucket.bucket, 5, version_id)
     assert (run["logical_date"] is None) == (AIRFLOW >= (3, 0))
 

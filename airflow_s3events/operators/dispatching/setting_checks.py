@@ -67,8 +67,8 @@ def _check_ledger(operator: S3EventDispatchOperator, routes: Routes) -> None:
             "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
             " started again would hold all others of its key back"
         )
-    if operator.anomaly is not None and operator.ledger is None:
-        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
+    _check_scorer(operator)
+    _check_anomaly(operator)
     if routes.has_batches:
         _check_batches(operator, routes)
 
@@ -84,14 +84,17 @@ def _check_holding(routes: Routes) -> None:
 
 
 def _check_batches(operator: S3EventDispatchOperator, routes: Routes) -> None:
-    from airflow_s3events.routing import Batch
-
     if operator.ledger is None:
         raise ConfigurationError("batch: which event is in which batch is kept in a ledger: set ledger, too")
     if operator.acknowledge != "run_stored":
         raise ConfigurationError(
             "batch: it goes with acknowledge='run_stored' only; a batch run that failed is started again by"
             " clearing it in Airflow, its conf holds all its events"
+        )
+    if operator.scorer is not None:
+        raise ConfigurationError(
+            "batch: it goes without a scorer only, which may say something else of an event whose group is"
+            " open; leave one of the two out"
         )
     if operator.ordering != "none":
         raise ConfigurationError("batch: it goes with ordering='none' only; leave one of the two out")
@@ -100,17 +103,44 @@ def _check_batches(operator: S3EventDispatchOperator, routes: Routes) -> None:
             "max_age_seconds: with a batch an event could become too old while its group is open; leave it"
             " out, and set open_seconds of the batch"
         )
+    _check_batch_routes(routes, operator.max_held)
+
+
+def _check_batch_routes(routes: Routes, max_held: int) -> None:
+    from airflow_s3events.routing import Batch
+
     if routes.filters_ask:
         raise ConfigurationError(
             "batch: a filter of routes asks S3 about the object, and a message may be read several times"
             " while its group is open, when S3 may say something else; use enrich= of the route"
         )
     for route in routes:
-        if route.batch is not None and (count := Batch.deserialize(route.batch).count) > operator.max_held:
+        if route.batch is not None and (count := Batch.deserialize(route.batch).count) > max_held:
             raise ConfigurationError(
-                f"batch: count={count} of route {route.name!r} is more than max_held={operator.max_held}, so"
+                f"batch: count={count} of route {route.name!r} is more than max_held={max_held}, so"
                 " it would never be reached; give a smaller count, or a larger max_held (2000 at most)"
             )
+
+
+def _check_anomaly(operator: S3EventDispatchOperator) -> None:
+    if operator.anomaly is not None and operator.ledger is None:
+        raise ConfigurationError("anomaly: the past of the buckets is kept in a ledger: set ledger, too")
+
+
+def _check_scorer(operator: S3EventDispatchOperator) -> None:
+    from airflow_s3events.scoring import check_scorer
+
+    seconds: Any = operator.scorer_timeout_seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise ConfigurationError(f"scorer_timeout_seconds={seconds!r}: give a number above 0")
+    if operator.scorer is None:
+        return
+    check_scorer(operator.scorer)
+    if operator.acknowledge == "run_succeeded":
+        raise ConfigurationError(
+            "scorer: it goes with acknowledge='run_stored' only, since with 'run_succeeded' the trigger reads"
+            " messages, too, and runs nobody's code"
+        )
 
 
 def _check_age(age: Any) -> None:

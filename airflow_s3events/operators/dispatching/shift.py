@@ -18,6 +18,7 @@ from airflow_s3events.preload import uncollected
 if TYPE_CHECKING:
     from airflow_s3events.batch_runs import ManifestSource
     from airflow_s3events.consumer import Consumer, ConsumerSettings
+    from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.dispatch import Dispatcher
     from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_s3events.ledger import Ledger
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.reporting import Reporter
+    from airflow_s3events.scoring import Asker
 
 #: Messages between two read-backs of the runs just created.
 _BATCH_COUNT = 50
@@ -49,7 +51,9 @@ class Shift:
         self._consumer: Consumer | None = None
         self._source: FactSource | None = None
         self._manifests: ManifestSource | None = None
+        self._asker: Asker | None = None
         self._is_stopped = False
+        self._log: DecisionLog | None = None
 
     def stop(self) -> None:
         """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
@@ -69,6 +73,7 @@ class Shift:
             async with AsyncExitStack() as stack:
                 with uncollected():
                     hook = await asyncio.to_thread(self._operator.hook)
+                    self._asker = self._make_asker()
                     client = await stack.enter_async_context(hook.open_client())
                     await stack.enter_async_context(self._open_source())
                 closed = await self._drain(hook, client, gates, asked)
@@ -126,6 +131,15 @@ class Shift:
             self._source, self._manifests = S3Facts(client), S3Bucket(client)
             yield
 
+    def _make_asker(self) -> Asker | None:
+        """Load the scorer, before any message is received."""
+        from airflow_s3events.scoring import ThreadAsker, load_scorer
+
+        operator = self._operator
+        if operator.scorer is None:
+            return None
+        return ThreadAsker(load_scorer(operator.scorer), operator.scorer_timeout_seconds)
+
     def _journal(self) -> AbstractAsyncContextManager[Journal]:
         from airflow_s3events.hooks.ledger import open_journal
 
@@ -168,7 +182,7 @@ class Shift:
 
         life_seconds = max(0.0, self._until - time.time())
         settings = consumer_settings(self._operator, life_seconds, self._held_elsewhere)
-        consumer = Consumer(queues.queue, settings, dead_letters=queues.dead_letters)
+        consumer = Consumer(queues.queue, settings, dead_letters=queues.dead_letters, lines=self._lines())
         if self._is_stopped:
             consumer.stop()
         return consumer
@@ -196,12 +210,23 @@ class Shift:
             gates=gates,
             source=self._source,
             meter=Meter(operator.sqs_queue),
+            asker=self._asker,
+            lines=self._lines(),
         )
         if operator.acknowledge == "run_succeeded":
             dispatcher.hold_runs(
                 operator.on_redelivery, operator.retry_delay_seconds, dispatchers=operator.parallel
             )
         return dispatcher
+
+    def _lines(self) -> DecisionLog:
+        """Return the one log of this shift."""
+        from airflow_s3events.decision_log import DecisionLog
+
+        operator = self._operator
+        if self._log is None:
+            self._log = DecisionLog(queue=operator.sqs_queue, redact_keys=operator.redact_keys)
+        return self._log
 
     def _report(self, consumer: Consumer, dispatcher: Dispatcher) -> None:
         log = self._operator.log

@@ -51,11 +51,12 @@ class QueueArguments:
     verify: bool | str | None
     #: As JSON text.
     botocore_config: str | None
+    redact_keys: bool = False
 
     @classmethod
     def of(cls, kwargs: Mapping[str, Any]) -> QueueArguments:
         """Take them out of a trigger's arguments."""
-        return cls(**{field.name: kwargs[field.name] for field in fields(cls)})
+        return cls(**{field.name: kwargs[field.name] for field in fields(cls) if field.name in kwargs})
 
     @property
     def key(self) -> Hashable:
@@ -99,6 +100,7 @@ async def open_haul_stream(
     # On the loop this would hold up every trigger of the process for a second.
     await asyncio.to_thread(_load)
     from airflow_s3events.consumer import Consumer
+    from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.hauls import HaulSettings, HaulStream
     from airflow_s3events.hooks.s3_events import hook_for
     from airflow_s3events.metrics import Meter
@@ -115,9 +117,10 @@ async def open_haul_stream(
     attributes = await queue.describe()
     dead_letters = await _dead_letters(hook, client, arguments, attributes)
     settings = consumer_settings(arguments)
-    consumer = Consumer(queue, settings, dead_letters=dead_letters)
+    lines = DecisionLog(queue=arguments.sqs_queue, redact_keys=arguments.redact_keys)
+    consumer = Consumer(queue, settings, dead_letters=dead_letters, lines=lines)
     how = HaulSettings(unmatched=arguments.unmatched, max_receive_count=attributes.max_receive_count)
-    stream = HaulStream(consumer, watchers, how, meter=Meter(arguments.sqs_queue))
+    stream = HaulStream(consumer, watchers, how, meter=Meter(arguments.sqs_queue), lines=lines)
     await stack.enter_async_context(_reporter(stream, consumer, queue))
     await stack.enter_async_context(consumer)
     stack.push_async_callback(stream.finish)

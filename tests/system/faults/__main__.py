@@ -48,7 +48,8 @@ def main() -> int:
             timeouts = failing.SHORT_TIMEOUTS if options.short else DEFAULT
             more = {"dags_source": failing.DAGS, "max_receive_count": failing.MAX_RECEIVES}
             more["on_redelivery"] = options.on_redelivery
-        with set_up(folder, timeouts, seed=options.seed, parallel=options.parallel, say=say, **more) as stage:
+        more |= {"seed": options.seed, "parallel": options.parallel, "scale_out": options.scale_out}
+        with set_up(folder, timeouts, say=say, **more) as stage:
             report = _play(stage, options)
     finally:
         if options.folder is None:
@@ -60,18 +61,21 @@ def main() -> int:
 
 def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"scenario": options.scenario, "seed": options.seed, "short": options.short}
-    report["parallel"] = options.parallel
+    report |= {"parallel": options.parallel, "scale_out": options.scale_out}
     if options.scenario == "failed-runs":
         report["on_redelivery"] = options.on_redelivery
         report |= failing.play(stage, options.objects, options.patience * 60)
         return report | _surroundings(stage)
     if options.scenario == "kills":
-        report["faults"] = kills.play(stage, draw(options.objects, options.seed, options.kills))
+        with stage.revived() as revived:
+            report["faults"] = kills.play(stage, draw(options.objects, options.seed, options.kills))
+            report["drained"] = stage.wait_drained(options.patience * 60)
+        report["revived"] = dict(revived)
     else:
         (wave,) = draw(options.objects, options.seed, [])
         frozen = options.scenario == "api-freeze"
         report["faults"] = [outage.play(stage, wave.objects, options.minutes * 60, frozen=frozen)]
-    report["drained"] = stage.wait_drained(options.patience * 60)
+        report["drained"] = stage.wait_drained(options.patience * 60)
     since = [fault.get("back", fault["at"]) for fault in report["faults"]]
     for fault, at, until in zip(report["faults"], since, [*since[1:], float("inf")], strict=True):
         fault.update(silence.after(at, stage.feeder.manifest, stage.run_times(), until))
@@ -98,6 +102,9 @@ def _options() -> argparse.Namespace:
         "--kills", type=_kinds, default=_kinds(_KILLS), help=f"of {', '.join(KINDS)}; default {_KILLS}"
     )
     parser.add_argument("--parallel", type=int, default=1, help="dispatchers side by side")
+    parser.add_argument(
+        "--scale-out", action="store_true", help="Celery over Redis, two schedulers, triggerers and workers"
+    )
     parser.add_argument("--on-redelivery", choices=["clear", "new_run"], default="clear")
     parser.add_argument("--minutes", type=float, default=10.0, help="length of an outage")
     parser.add_argument("--patience", type=float, default=30.0, help="minutes to wait for the end")

@@ -4,9 +4,10 @@ It imports nothing of the package that it judges: SQL, SQS and a manifest are al
 
     python tests/system/faults/audit.py MANIFEST --database URL --endpoint URL --queue URL --dlq URL
 
-The manifest is ``{"dag_id", "bucket", "objects": [{"key", "version_id", "size", ...}, ...]}``. An object's
-runs are those with its bucket, key and version in ``conf["s3_event"]``. Exit status 0: one run for each,
-nothing else, and nothing in either queue.
+The manifest is ``{"dag_id", "bucket", "objects": [{"key", "version_id", "size", ...}, ...], "malformed":
+[bodies]}``. An object's runs are those with its bucket, key and version in ``conf["s3_event"]``. Exit status
+0: one run for each, nothing else, nothing in the queue, and in the dead letter queue what is malformed, once
+each.
 """
 
 from __future__ import annotations
@@ -77,10 +78,29 @@ def conf_of(stored: Any) -> dict[str, Any]:
 
 def read_queue(endpoint: str, queue: str) -> dict[str, int]:
     """Return the messages of a queue: visible, in flight, delayed."""
+    found = _client(endpoint).get_queue_attributes(QueueUrl=queue, AttributeNames=list(_COUNTS))["Attributes"]
+    visible, in_flight, delayed = (int(found.get(name, 0)) for name in _COUNTS)
+    return {"visible": visible, "in_flight": in_flight, "delayed": delayed}
+
+
+def read_bodies(endpoint: str, queue: str) -> list[str]:
+    """Return the body of each message that is visible, and let it be visible again at once."""
+    sqs, found, handles = _client(endpoint), dict[str, str](), list[str]()
+    while got := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=30).get(
+        "Messages"
+    ):
+        found |= {message["MessageId"]: message["Body"] for message in got}
+        handles.extend(message["ReceiptHandle"] for message in got)
+    for handle in handles:
+        sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=0)
+    return list(found.values())
+
+
+def _client(endpoint: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    sqs = boto3.client(
+    return boto3.client(
         "sqs",
         endpoint_url=endpoint,
         region_name="us-east-1",
@@ -88,16 +108,23 @@ def read_queue(endpoint: str, queue: str) -> dict[str, int]:
         aws_secret_access_key="audit",
         config=Config(proxies={}),
     )
-    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=list(_COUNTS))["Attributes"]
-    visible, in_flight, delayed = (int(found.get(name, 0)) for name in _COUNTS)
-    return {"visible": visible, "in_flight": in_flight, "delayed": delayed}
 
 
 def is_clean(result: Mapping[str, Any]) -> bool:
-    """One run for each object, with its metadata, and nothing else anywhere."""
-    faults = ("lost", "twice", "of_no_object", "wrong_metadata")
-    left = [*result["queue"].values(), *result["dlq"].values()]
+    """One run for each object, with its metadata, and nothing else anywhere but what is malformed."""
+    faults = ("lost", "twice", "of_no_object", "wrong_metadata", "not_dead_lettered", "wrongly_dead_lettered")
+    left = [*result["queue"].values(), result["dlq"]["in_flight"], result["dlq"]["delayed"]]
     return result["runs"] == result["objects"] and not any(result[name] for name in faults) and not any(left)
+
+
+def judge_dead_letters(malformed: Iterable[str], dead: Iterable[str]) -> dict[str, int]:
+    """Return how many malformed bodies are not in the dead letter queue once, and what else is there."""
+    sent, found = Counter(malformed), Counter(dead)
+    return {
+        "malformed": sent.total(),
+        "not_dead_lettered": (sent - found).total(),
+        "wrongly_dead_lettered": (found - sent).total(),
+    }
 
 
 def main() -> int:
@@ -111,6 +138,8 @@ def main() -> int:
     result = judge(manifest, read_confs(options.database, manifest["dag_id"]))
     result["queue"] = read_queue(options.endpoint, options.queue)
     result["dlq"] = read_queue(options.endpoint, options.dlq)
+    dead = read_bodies(options.endpoint, options.dlq) if result["dlq"]["visible"] else []
+    result |= judge_dead_letters(manifest.get("malformed", ()), dead)
     result["clean"] = is_clean(result)
     print(json.dumps(result, ensure_ascii=False))
     return 0 if result["clean"] else 1

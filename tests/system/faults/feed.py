@@ -39,7 +39,12 @@ class Feeder:
         self._bucket = bucket
         self._chance = random.Random(seed)
         self._owed = 0
-        self.manifest: dict[str, Any] = {"dag_id": dag_id, "bucket": bucket.bucket, "objects": []}
+        self.manifest: dict[str, Any] = {
+            "dag_id": dag_id,
+            "bucket": bucket.bucket,
+            "objects": [],
+            "malformed": [],
+        }
         #: Messages sent twice.
         self.repeated = 0
         #: Message id to how often the outsider let it lapse.
@@ -48,6 +53,8 @@ class Feeder:
     def feed(self, objects: Sequence[PlannedObject]) -> None:
         """Upload or send each object; the outsider comes by every now and then."""
         for number, one in enumerate(objects, 1):
+            if one.has_bad_neighbour:
+                self._send_malformed(one.number)
             if one.is_upload:
                 self._upload(one)
             else:
@@ -82,10 +89,15 @@ class Feeder:
         body = object_created_body(
             self._bucket.bucket, one.key, size=one.size, version_id=version_id, event_time=now
         )
-        self._aws.sqs.send_message(QueueUrl=self._bucket.queue_url, MessageBody=body)
+        self._aws.sqs.send_message(QueueUrl=self._bucket.queue_url, MessageBody=body, DelaySeconds=one.delay)
         self._note(one, version_id)
         if one.copy_delay is not None:
             self._copy(body, one.copy_delay)
+
+    def _send_malformed(self, number: int) -> None:
+        body = json.dumps({"Records": [{"s3": {"object": f"nothing {number}"}}]})
+        self._aws.sqs.send_message(QueueUrl=self._bucket.queue_url, MessageBody=body)
+        self.manifest["malformed"].append(body)
 
     def _copy(self, body: str, delay_seconds: int = 0) -> None:
         self._aws.sqs.send_message(

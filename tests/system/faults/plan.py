@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: ``worker`` is the worker that runs the dispatcher; ``task`` only the dispatcher's own process in it;
-#: ``freeze`` stops that process (SIGSTOP) until its messages have lapsed, then lets it go on.
-KINDS = ("triggerer", "worker", "scheduler", "task", "freeze")
+#: ``freeze`` stops that process (SIGSTOP) until its messages have lapsed, then lets it go on. ``stall-...``
+#: stops a component for the time that it would be away. ``database`` is killed and started again;
+#: ``sqs-...`` is what SQS does for that time: it fails, throttles, or answers late.
+KINDS = (
+    "triggerer",
+    "worker",
+    "scheduler",
+    "task",
+    "freeze",
+    "api-server",
+    "database",
+    "stall-scheduler",
+    "stall-triggerer",
+    "stall-api-server",
+    "sqs-fails",
+    "sqs-throttles",
+    "sqs-is-slow",
+)
 #: Every so many messages one is sent twice.
 _REPEAT_EVERY = 10
 #: Every so many objects one is a new version of an object before it: another event, so another run.
 _OVERWRITE_EVERY = 15
+#: Every so many messages one is nobody's object event.
+_MALFORMED_EVERY = 100
+#: Every so many messages one is hidden at first, so that later ones pass it.
+_LATE_EVERY = 7
 #: Keys that S3 encodes, that look like something else, or that a path would mangle.
 _NAMES = ("report.csv", "day 1/a+b.csv", "größe/€ 5.parquet", "a=1/b=2/..part", "100%25/[x].json", "x" * 300)
 _LONGEST_COPY_DELAY_SECONDS = 15
@@ -22,8 +42,9 @@ _LONGEST_COPY_DELAY_SECONDS = 15
 class PlannedObject:
     """One object event to come.
 
-    ``is_upload`` puts a real object; else a body in AWS's form goes straight to the queue. ``copy_delay`` is
-    None for a message that comes once, else the seconds after which its copy comes.
+    ``is_upload`` puts a real object; else a body in AWS's form goes straight to the queue, visible after
+    ``delay`` seconds. ``copy_delay`` is None for a message that comes once, else the seconds after which its
+    copy comes. ``has_bad_neighbour``: right before it comes a body that names no object.
     """
 
     number: int
@@ -31,11 +52,13 @@ class PlannedObject:
     size: int
     is_upload: bool
     copy_delay: int | None
+    delay: int = 0
+    has_bad_neighbour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A kill -9: of what, when ``share`` of its wave has runs, and for how long a component stays away."""
+    """A fault: of what, when ``share`` of its wave has runs, and for how long a component stays away."""
 
     kind: str
     share: float
@@ -71,6 +94,8 @@ def _object(number: int, chance: random.Random) -> PlannedObject:
         size=chance.randrange(0, 2_000),
         is_upload=number % 2 == 0,
         copy_delay=chance.randrange(_LONGEST_COPY_DELAY_SECONDS) if number % _REPEAT_EVERY == 1 else None,
+        delay=chance.randrange(1, _LONGEST_COPY_DELAY_SECONDS) if number % _LATE_EVERY == 1 else 0,
+        has_bad_neighbour=number % _MALFORMED_EVERY == _MALFORMED_EVERY - 1,
     )
 
 
@@ -80,7 +105,7 @@ def _maybe_overwrite(
     if one.number % _OVERWRITE_EVERY != _OVERWRITE_EVERY - 1:
         return one
     key = planned[chance.randrange(max(0, one.number - 40), one.number)].key
-    return PlannedObject(one.number, key, one.size, one.is_upload, one.copy_delay)
+    return replace(one, key=key)
 
 
 def _kill(kind: str, chance: random.Random) -> Kill:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from airflow_s3events.demo.cluster import Cluster
 from tests.lines import DAG_IMPORTS, STORED_AT
 from tests.system.faults.audit import conf_of
 from tests.system.faults.feed import Feeder
+from tests.system.faults.weather import Weather, weather
 from tests.system.postgres import Postgres
+from tests.system.redis import Redis
+from tests.system.scale_out import ScaledOut
 
 DISPATCHER = "dispatcher"
 TARGET = "target"
@@ -64,6 +69,9 @@ SHORT = Timeouts(
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+        # A task that a dead worker of Celery had fetched.
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "30",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
     },
     dispatcher="dict(visibility_seconds=20, linger_seconds=3, retry_delay=timedelta(seconds=1))",
     freeze_seconds=30.0,
@@ -81,6 +89,34 @@ class Stage:
     feeder: Feeder
     timeouts: Timeouts
     say: Callable[[str], None]
+    postgres: Postgres
+    sky: Weather
+    #: Components that a fault keeps away.
+    away: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def revived(self) -> Iterator[Counter[str]]:
+        """Start anew what ends by itself, as systemd would; yield how often which component was."""
+        over, revived = threading.Event(), Counter[str]()
+
+        def watch() -> None:
+            while not over.wait(1.0):
+                for name in set(self.cluster.components) - self.away:
+                    if self.cluster.processes.exit_status(name) is not None:
+                        revived[name] += 1
+                        self.cluster.restart(name)
+
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
+        try:
+            yield revived
+        finally:
+            over.set()
+            watching.join()
+
+    def worker_of(self, pid: int) -> str | None:
+        """Name of the Celery worker that a task's process belongs to; None where there is no Celery."""
+        return self.cluster.worker_of(pid) if isinstance(self.cluster, ScaledOut) else None
 
     def run_times(self) -> list[tuple[float, str]]:
         """When each run of the target was stored, in seconds since the epoch, in order; its version id."""
@@ -163,14 +199,16 @@ class Stage:
         said = busy = time.monotonic()
         while time.monotonic() < deadline:
             counts, runs = self.counts(), self.run_count()
-            if runs >= len(self.feeder.manifest["objects"]) and not any(counts.values()):
+            dead = counts.pop("dlq")
+            wanted = (len(self.feeder.manifest["objects"]), len(self.feeder.manifest["malformed"]))
+            if runs >= wanted[0] and dead >= wanted[1] and not any(counts.values()):
                 return True
-            if counts["visible"] + counts["in_flight"] + counts["delayed"]:
+            if any(counts.values()):
                 busy = time.monotonic()
             elif time.monotonic() - busy > _GIVE_UP_SECONDS:
                 return False
             if time.monotonic() - said > _SAY_SECONDS:
-                self.say(f"{runs} runs; {counts}; dispatcher {self.dispatcher()[0]}")
+                self.say(f"{runs} runs; {counts}; {dead} dead letters; dispatcher {self.dispatcher()[0]}")
                 said = time.monotonic()
             time.sleep(0.5)
         return False
@@ -208,28 +246,37 @@ def set_up(
     seed: int,
     parallel: int,
     say: Callable[[str], None],
+    scale_out: bool = False,
     dags_source: str = _DAGS,
     max_receive_count: int = 5,
     **values: Any,
 ) -> Iterator[Stage]:
     """Start everything; yield the stage when the dispatcher waits for messages.
 
-    ``values`` are further ones for the ``%`` of ``dags_source``.
+    ``scale_out`` starts Celery over Redis, and two of all that may be two; ``values`` are further ones for
+    the ``%`` of ``dags_source``.
 
     Raises:
         PostgresMissingError: There is no PostgreSQL on this machine.
+        RedisMissingError: There is no Redis on this machine, and ``scale_out`` needs one.
     """
-    with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
+    with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws, ExitStack() as stack:
         bucket = aws.notifying_bucket("landing", versioned=True, max_receive_count=max_receive_count)
         dags = folder / "dags"
         dags.mkdir(parents=True)
         values |= {"queue": bucket.queue_url, "arguments": timeouts.dispatcher, "parallel": parallel}
         (dags / "faults.py").write_text(dags_source % values)
         url = postgres.create_database("airflow")
-        environment = {"AIRFLOW_CONN_AWS_DEFAULT": aws.connection, **timeouts.airflow}
-        cluster = Cluster(folder / "airflow", dags_folder=dags, database_url=url, environment=environment)
+        sky = stack.enter_context(weather(aws.endpoint_url))
+        connection = aws.connection.replace(aws.endpoint_url, sky.url)
+        environment = {"AIRFLOW_CONN_AWS_DEFAULT": connection, **timeouts.airflow}
+        start: Callable[..., Cluster] = Cluster
+        if scale_out:
+            start = partial(ScaledOut, broker_url=stack.enter_context(Redis(folder / "redis")).url)
+        cluster = start(folder / "airflow", dags_folder=dags, database_url=url, environment=environment)
         with cluster:
-            stage = Stage(cluster, aws, bucket, url, Feeder(aws, bucket, TARGET, seed), timeouts, say)
+            feeder = Feeder(aws, bucket, TARGET, seed)
+            stage = Stage(cluster, aws, bucket, url, feeder, timeouts, say, postgres, sky)
             cluster.wait_for_dag(TARGET)
             stage.wait("the dispatcher to defer", stage.is_watched, 180)
             say("the dispatcher waits for messages")
