@@ -86,6 +86,7 @@ class Dispatcher:
         meter: Told of what is measured.
         asker: Asks the scorer; None: there is none.
         lines: Gets a line for each decision that is not the normal one; the inbox gets the same.
+        audit: Told of what was decided about the events of a message.
     """
 
     inbox: Inbox
@@ -105,6 +106,7 @@ class Dispatcher:
     scoring: Scoring = field(init=False)
     choices: Choices = field(init=False)
     lines: DecisionLog = field(default_factory=DecisionLog)
+    audit: Callable[[Message, Sequence[Outcome]], None] = lambda *_: None
     #: Makes the runs.
     starter: Starter = field(init=False)
     #: Waits for the end of runs; None where messages are deleted when their runs are stored. And for groups.
@@ -158,7 +160,8 @@ class Dispatcher:
 
         Args:
             ledger: Keeps which event is in which batch; its clock is that of idle times.
-            max_held, manifests: As for ``BatchRuns``.
+            max_held: As for ``BatchRuns``.
+            manifests: The same.
         """
         if self.routes.has_batches:
             self.inbox.limit(max_held)
@@ -205,10 +208,6 @@ class Dispatcher:
                 watch.cancel()
         return None
 
-    @property
-    def _holding(self) -> Holder | BatchRuns | None:
-        return self.holder if self.batches is None else self.batches
-
     def _held_count(self) -> int:
         return 0 if self.holder is None else len(self.holder)
 
@@ -230,8 +229,7 @@ class Dispatcher:
             if self.inbox.stopping:
                 break
             results.append((message, await self._outcomes(message)))
-        created = [o.created for _, outcomes in results for o in outcomes if o.created]
-        missing = await missing_of(created, self.runs, self._patiently)
+        missing = await missing_of([o for _, some in results for o in some], self.runs, self._patiently)
         await self._patiently(lambda: self.journal.record(missing))
         for message, outcomes in results:
             await self._settle(message, [outcome.stored(missing) for outcome in outcomes])
@@ -332,7 +330,9 @@ class Dispatcher:
     async def _settle(self, message: Message, outcomes: Sequence[Outcome]) -> None:
         self.counts.update(outcome.what for outcome in outcomes)
         fate = combine(outcome.disposition for outcome in outcomes)
+        holder = self.holder if self.batches is None else self.batches
         write_outcomes(self.lines, message, outcomes, fate)
+        self.audit(message, outcomes)
         reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
         what = next((outcome.what for outcome in outcomes if outcome.disposition is fate), "")
         if fate is Disposition.ACKNOWLEDGE:
@@ -340,7 +340,7 @@ class Dispatcher:
         elif fate is Disposition.DEAD_LETTER:
             about = {name: text for outcome in outcomes for name, text in outcome.about.items()}
             await self._dead_letter(message, what, reason, about)
-        elif fate is Disposition.HOLD and (holder := self._holding) is not None:
+        elif fate is Disposition.HOLD and holder is not None:
             runs = tuple(outcome.run for outcome in outcomes if outcome.disposition is fate and outcome.run)
             bad = "; ".join(o.reason for o in outcomes if o.disposition is Disposition.DEAD_LETTER)
             holder.hold(Waiting(message, runs, bad))

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_s3events.exceptions import RouteError
 from airflow_s3events.settlement import RunState
-from airflow_s3events.starting import Runs
+from airflow_s3events.starting import Outcome, Runs
 
 #: Run ids in one question whether they are stored: they travel in a URL of some 200 bytes each.
 _COUNT_CHUNK = 25
@@ -17,12 +17,10 @@ _COUNT_CHUNK = 25
 Patiently = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
-async def missing_of(
-    created: Sequence[tuple[str, str]], runs: Runs, patiently: Patiently
-) -> set[tuple[str, str]]:
+async def missing_of(outcomes: Sequence[Outcome], runs: Runs, patiently: Patiently) -> set[tuple[str, str]]:
     """Return those of the runs just created (DAG id, run id) that Airflow does not have."""
     by_dag: dict[str, list[str]] = defaultdict(list)
-    for dag_id, name in created:
+    for dag_id, name in (outcome.created for outcome in outcomes if outcome.created):
         by_dag[dag_id].append(name)
     missing: set[tuple[str, str]] = set()
     for dag_id, names in by_dag.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -207,7 +207,7 @@ async def test_the_oldest_group_is_closed_where_no_more_may_be_held() -> None:
 async def test_a_dag_with_room_for_one_run_has_room_for_the_events_of_it() -> None:
     world = World()
     limits: list[int] = []
-    world.inbox.limit = limits.append  # type: ignore[method-assign]
+    cast("Any", world.inbox).limit = limits.append
     world.dispatcher.gather_batches(world.ledger, 500)
     await world.dispatcher.waiting()
     assert limits == [500]

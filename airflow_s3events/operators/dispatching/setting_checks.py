@@ -67,8 +67,8 @@ def _check_ledger(operator: S3EventDispatchOperator, routes: Routes) -> None:
             "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
             " started again would hold all others of its key back"
         )
-    _check_scorer(operator)
-    _check_anomaly(operator)
+    for check_part in (_check_scorer, _check_anomaly, _check_audit):
+        check_part(operator)
     if routes.has_batches:
         _check_batches(operator, routes)
 
@@ -120,6 +120,14 @@ def _check_batch_routes(routes: Routes, max_held: int) -> None:
                 f"batch: count={count} of route {route.name!r} is more than max_held={max_held}, so"
                 " it would never be reached; give a smaller count, or a larger max_held (2000 at most)"
             )
+
+
+def _check_audit(operator: S3EventDispatchOperator) -> None:
+    from airflow_s3events.audit_address import AuditAddress
+
+    # What a template makes of it is looked at when the task works.
+    if operator.audit is not None and "{{" not in operator.audit:
+        AuditAddress.of(operator.audit)
 
 
 def _check_anomaly(operator: S3EventDispatchOperator) -> None:

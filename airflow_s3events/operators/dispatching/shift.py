@@ -100,15 +100,19 @@ class Shift:
                 # Each gate remembers its answer; one that got none is asked again.
                 closed = await dispatcher.waiting()
                 if closed is None:
-                    async with self._journal() as journal, consumer:
+                    async with self._journal() as journal, self._audit(dispatcher), consumer:
                         dispatcher.journal = journal
-                        if journal.ledger is not None:
-                            most = self._operator.max_held
-                            dispatcher.gather_batches(journal.ledger, most, self._manifests)
+                        self._gather(dispatcher)
                         closed = await dispatcher.run()
         finally:
             self._report(consumer, dispatcher)
         return closed
+
+    def _gather(self, dispatcher: Dispatcher) -> None:
+        """Have messages held for groups, where there is a ledger."""
+        ledger = dispatcher.journal.ledger
+        if ledger is not None:
+            dispatcher.gather_batches(ledger, self._operator.max_held, self._manifests)
 
     @asynccontextmanager
     async def _open_source(self) -> AsyncIterator[None]:
@@ -147,6 +151,23 @@ class Shift:
         aws = operator.aws_arguments()
         settings = operator.ledger_settings
         return open_journal(operator.ledger, operator.ordering, settings, aws=aws, make=self._make_journal)
+
+    @asynccontextmanager
+    async def _audit(self, dispatcher: Dispatcher) -> AsyncIterator[None]:
+        from airflow_s3events.hooks.audit import open_audit
+
+        operator = self._operator
+        opened = open_audit(
+            operator.audit,
+            sqs_queue=operator.sqs_queue,
+            dispatcher=f"{operator.dag_id}/{operator.task_id}",
+            aws=operator.aws_arguments(),
+            meter=dispatcher.meter,
+            lines=dispatcher.lines,
+        )
+        async with opened as trail:
+            dispatcher.audit = trail.note_outcomes
+            yield
 
     def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
         from airflow_s3events.alarms import Alarms, WatchingJournal
