@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
-from airflow_s3events.routing.route import Route, members_of, one_of
+from airflow_s3events.routing.batch import Batch
+from airflow_s3events.routing.members import members_of, one_of
+from airflow_s3events.routing.route import Route
 
 #: Settings that are about a DAG and not about a route.
 _OF_DAG = ("max_queued_runs", "max_active_runs", "max_runs_per_minute")
@@ -123,6 +125,16 @@ class Routes:
         """
         for route in self:
             EventFilter.deserialize(route.when).try_predicates(f"routes: {route.name!r}")
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether some routes have one run for a group of events."""
+        return any(route.batch is not None for route in self)
+
+    @property
+    def has_manifests(self) -> bool:
+        """Whether some groups are closed by a manifest, which is read from S3."""
+        return any(Batch.deserialize(route.batch).manifest for route in self if route.batch is not None)
 
     @property
     def has_priorities(self) -> bool:
