@@ -1,11 +1,10 @@
-"""What Airflow asks of the package at the start of every command; so it imports nothing but values."""
+"""What Airflow asks of the package at the start of every command; so importing it loads nothing else."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow_s3events import __version__
-from airflow_s3events.page.settings import OPTIONS, SECTION
 
 _INTEGRATION = "Amazon S3 event notifications"
 _OPERATORS = (
@@ -15,6 +14,11 @@ _OPERATORS = (
     "airflow_s3events.operators.objects",
     "airflow_s3events.operators.reconcile",
     "airflow_s3events.operators.redrive",
+)
+_SENSORS = (
+    "airflow_s3events.sensors.arrivals",
+    "airflow_s3events.sensors.dead_letters",
+    "airflow_s3events.sensors.expectations",
 )
 _HOOKS = (
     "airflow_s3events.hooks.airflow_rest",
@@ -64,20 +68,18 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules(*_OPERATORS),
-        "sensors": _modules(
-            "airflow_s3events.sensors.arrivals",
-            "airflow_s3events.sensors.dead_letters",
-            "airflow_s3events.sensors.expectations",
-        ),
+        "sensors": _modules(*_SENSORS),
         "hooks": _modules(*_HOOKS),
         "triggers": _modules(*_TRIGGERS),
         "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
         "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
-        "config": {SECTION: _section()},
+        "config": _config(),
     }
 
 
-def _section() -> dict[str, Any]:
+def _config() -> dict[str, Any]:
+    from airflow_s3events.page.settings import OPTIONS, SECTION
+
     options = {
         name: {
             "description": f"{option.meaning}\n",
@@ -88,7 +90,9 @@ def _section() -> dict[str, Any]:
         }
         for name, option in OPTIONS.items()
     }
-    return {"description": "The page in Airflow's UI; see docs/how-to/ui.md.\n", "options": options}
+    return {
+        SECTION: {"description": "The page in Airflow's UI; see docs/how-to/ui.md.\n", "options": options}
+    }
 
 
 def _modules(*names: str) -> list[dict[str, Any]]:
