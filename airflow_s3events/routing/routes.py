@@ -152,10 +152,6 @@ class Routes:
         """
         return self._match_first(event) if self.mode == "first" else self._match_all(event)
 
-    def reach(self, event: ObjectEvent) -> tuple[str, ...]:
-        """Return the DAGs that ``event`` gets to, and those that it may have got to when it came before."""
-        return tuple(dict.fromkeys(r.dag_id for r in (*self.match(event).routes, *self.rivals(event))))
-
     def rivals(self, event: ObjectEvent) -> tuple[Route, ...]:
         """Return the routes of which one gets the event, by what S3 says of its object; none: S3 has no say.
 
