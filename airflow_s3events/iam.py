@@ -49,6 +49,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="what the routes of a dispatcher ask S3 about the objects of --bucket; may be given twice",
     )
     add("--audit", metavar="ADDRESS", help="a dispatcher's audit=: s3://bucket/prefix or logs:<log group>")
+    add("--data-events", action="store_true", help="of check: ask CloudTrail, too")
     add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
     add("--json", action="store_true", help="as it is: a policy is JSON")
     return parser
@@ -111,6 +112,7 @@ def _resources(args: argparse.Namespace) -> Resources:
         archive=_arn(args.archive, "events", "--archive"),
         enrich=tuple(args.enrich),
         audit=args.audit,
+        data_events=args.data_events,
         airflow_role=_arn(args.airflow_role, "airflow", "--airflow-role"),
     )
 
