@@ -31,6 +31,8 @@ _PUBLIC = {
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "S3ExpectedObjectsSensor": "airflow_s3events.sensors.expectations",
+    "S3MergeObjectTagsOperator": "airflow_s3events.operators.objects",
+    "S3QuarantineObjectOperator": "airflow_s3events.operators.objects",
     "S3ReconcileOperator": "airflow_s3events.operators.reconcile",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
     "Score": "airflow_s3events.scores",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         S3ConfigureNotificationOperator,
         S3RemoveNotificationOperator,
     )
+    from airflow_s3events.operators.objects import S3MergeObjectTagsOperator, S3QuarantineObjectOperator
     from airflow_s3events.operators.reconcile import S3ReconcileOperator
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.packs import chunks_of
@@ -96,6 +99,8 @@ __all__ = [
     "S3EventSensor",
     "S3EventTrigger",
     "S3ExpectedObjectsSensor",
+    "S3MergeObjectTagsOperator",
+    "S3QuarantineObjectOperator",
     "S3ReconcileOperator",
     "S3RemoveNotificationOperator",
     "Score",

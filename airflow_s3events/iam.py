@@ -30,9 +30,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "iam",
         help="the least that a role needs, as a policy to paste",
         description="Print the policy of a role that dispatches, waits (trigger, sensor), sees to dead"
-        " letters and failed runs (redrive, retry, notify, alert), looks at all of it (status), sets up"
-        " (configure), checks, proves or removes, with what you name and nothing beside it. No AWS is asked."
-        " Exit status: 0, or 2 when something is missing or wrong, with the reason on stderr.",
+        " letters and failed runs (redrive, retry, notify, alert), acts on objects (tag, quarantine), looks"
+        " at all of it (status), sets up (configure), checks, proves or removes, with what you name and"
+        " nothing beside it. No AWS is asked. Exit status: 0, or 2 when something is missing or wrong, with"
+        " the reason on stderr.",
     )
     add = parser.add_argument
     add("--for", required=True, choices=PURPOSES, dest="purpose", help="what the role does")
@@ -48,6 +49,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default=[],
         help="what the routes of a dispatcher ask S3 about the objects of --bucket; may be given twice",
     )
+    add("--quarantine-bucket", metavar="NAME", help="where quarantined objects are copied to")
+    add("--quarantine-prefix", default="quarantine/", help="what their keys begin with; default quarantine/")
     add("--audit", metavar="ADDRESS", help="a dispatcher's audit=: s3://bucket/prefix or logs:<log group>")
     add("--data-events", action="store_true", help="of check: ask CloudTrail, too")
     add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
@@ -111,6 +114,8 @@ def _resources(args: argparse.Namespace) -> Resources:
         rule=_arn(args.rule, "events", "--rule"),
         archive=_arn(args.archive, "events", "--archive"),
         enrich=tuple(args.enrich),
+        quarantine_bucket=args.quarantine_bucket,
+        quarantine_prefix=args.quarantine_prefix,
         audit=args.audit,
         data_events=args.data_events,
         airflow_role=_arn(args.airflow_role, "airflow", "--airflow-role"),

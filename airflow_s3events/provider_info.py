@@ -1,19 +1,24 @@
-"""What Airflow asks of the package at the start of every command; so it imports nothing but values."""
+"""What Airflow asks of the package at the start of every command; so importing it loads nothing else."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow_s3events import __version__
-from airflow_s3events.page.settings import OPTIONS, SECTION
 
 _INTEGRATION = "Amazon S3 event notifications"
 _OPERATORS = (
     "airflow_s3events.operators.dispatch",
     "airflow_s3events.operators.failed_runs",
     "airflow_s3events.operators.notification_setup",
+    "airflow_s3events.operators.objects",
     "airflow_s3events.operators.reconcile",
     "airflow_s3events.operators.redrive",
+)
+_SENSORS = (
+    "airflow_s3events.sensors.arrivals",
+    "airflow_s3events.sensors.dead_letters",
+    "airflow_s3events.sensors.expectations",
 )
 _HOOKS = (
     "airflow_s3events.hooks.airflow_rest",
@@ -26,12 +31,21 @@ _HOOKS = (
     "airflow_s3events.hooks.keys",
     "airflow_s3events.hooks.ledger",
     "airflow_s3events.hooks.notification_setup",
+    "airflow_s3events.hooks.objects",
     "airflow_s3events.hooks.own_api",
     "airflow_s3events.hooks.queue_state",
     "airflow_s3events.hooks.queues",
     "airflow_s3events.hooks.reconciliation",
     "airflow_s3events.hooks.s3_events",
     "airflow_s3events.hooks.topics",
+)
+_TRIGGERS = (
+    "airflow_s3events.triggers.arrivals",
+    "airflow_s3events.triggers.expectations",
+    "airflow_s3events.triggers.redrive",
+    "airflow_s3events.triggers.s3_event",
+    "airflow_s3events.triggers.s3_event_asset",
+    "airflow_s3events.triggers.s3_event_hold",
 )
 
 
@@ -54,27 +68,18 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules(*_OPERATORS),
-        "sensors": _modules(
-            "airflow_s3events.sensors.arrivals",
-            "airflow_s3events.sensors.dead_letters",
-            "airflow_s3events.sensors.expectations",
-        ),
+        "sensors": _modules(*_SENSORS),
         "hooks": _modules(*_HOOKS),
-        "triggers": _modules(
-            "airflow_s3events.triggers.arrivals",
-            "airflow_s3events.triggers.expectations",
-            "airflow_s3events.triggers.redrive",
-            "airflow_s3events.triggers.s3_event",
-            "airflow_s3events.triggers.s3_event_asset",
-            "airflow_s3events.triggers.s3_event_hold",
-        ),
+        "triggers": _modules(*_TRIGGERS),
         "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
         "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
-        "config": {SECTION: _section()},
+        "config": _config(),
     }
 
 
-def _section() -> dict[str, Any]:
+def _config() -> dict[str, Any]:
+    from airflow_s3events.page.settings import OPTIONS, SECTION
+
     options = {
         name: {
             "description": f"{option.meaning}\n",
@@ -85,7 +90,9 @@ def _section() -> dict[str, Any]:
         }
         for name, option in OPTIONS.items()
     }
-    return {"description": "The page in Airflow's UI; see docs/how-to/ui.md.\n", "options": options}
+    return {
+        SECTION: {"description": "The page in Airflow's UI; see docs/how-to/ui.md.\n", "options": options}
+    }
 
 
 def _modules(*names: str) -> list[dict[str, Any]]:

@@ -123,11 +123,17 @@ class PageServer:
 
 
 def fill_ledger(
-    url: str, rows: int, *, now: float, seconds: float = 6 * 86_400, bucket: str = "landing"
+    url: str,
+    rows: int,
+    *,
+    now: float,
+    seconds: float = 6 * 86_400,
+    bucket: str = "landing",
+    dag_id: str = "process_object",
 ) -> None:
     """Write entries of the last ``seconds`` into the ledger of a database, more of late than of old."""
     dice = random.Random(7)
-    documents = [_document(dice, number, now - _age(dice, seconds), bucket) for number in range(rows)]
+    documents = [_document(dice, number, now - _age(dice, seconds), bucket, dag_id) for number in range(rows)]
     store = SqlStore(url)
 
     async def write() -> None:
@@ -146,17 +152,17 @@ def _age(dice: random.Random, seconds: float) -> float:
             return age
 
 
-def _document(dice: random.Random, number: int, at: float, bucket: str) -> Document:
+def _document(dice: random.Random, number: int, at: float, bucket: str, target: str) -> Document:
     key = f"{dice.choice(_FOLDERS)}/{number:07}.parquet"
     event = object_event("ObjectCreated:Put", bucket, key)
     what = dice.choice(_FATES)
-    dag_id = "" if what == "unmatched" else "process_object"
+    dag_id = "" if what == "unmatched" else target
     decision = Decision(
         event=event,
         what=what,
         dag_id=dag_id,
         run_id=run_id(event) if what == "started" else None,
-        reason="DAG 'process_object' is paused" if what == "put_off" else "",
+        reason=f"DAG {target!r} is paused" if what == "put_off" else "",
         message_id=f"m-{number}",
     )
     body = {**recorded(None, decision, at), "seen": 2 if dice.random() < 0.04 else 1}
@@ -165,10 +171,12 @@ def _document(dice: random.Random, number: int, at: float, bucket: str) -> Docum
     return Document(name, 1, body, object_id(bucket, key), int(at) + 90 * 86_400, counted_as(name, body))
 
 
-def put_dead_letters(aws: EmbeddedAws, landing: NotifyingBucket, letters: Mapping[str, str]) -> None:
+def put_dead_letters(
+    aws: EmbeddedAws, landing: NotifyingBucket, letters: Mapping[str, str], *, dag_id: str = "process_object"
+) -> None:
     """Put a dead letter for each key, with its reason."""
     for key, reason in letters.items():
-        attributes = {"s3events.reason": reason, "s3events.dag_id": "process_object"}
+        attributes = {"s3events.reason": reason, "s3events.dag_id": dag_id}
         aws.sqs.send_message(
             QueueUrl=landing.dlq_url,
             MessageBody=object_created_body(landing.bucket, key),

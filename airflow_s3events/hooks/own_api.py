@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from concurrent import futures
 from typing import Any
 
 from airflow_s3events.exceptions import OutageError
@@ -32,7 +33,7 @@ class OwnApi:
         waited = asyncio.run_coroutine_threadsafe(self._call(method, path, query, body), self._loop)
         try:
             answer = waited.result(_TIMEOUT_SECONDS)
-        except TimeoutError as error:
+        except futures.TimeoutError as error:
             waited.cancel()
             raise OutageError(f"Airflow does not answer {method} {path}") from error
         return let_in(answer, "your rights", f"{method} {path}")

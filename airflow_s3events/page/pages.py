@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from airflow_s3events.aws_errors import translated
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.page import reading
 from airflow_s3events.page.chart import RANGES, STANDARD_RANGE
@@ -136,7 +137,8 @@ class Page:
 
     async def _answer(self, answer: Callable[[PageSettings], Awaitable[Reply]]) -> Reply:
         try:
-            return await answer(self._settings())
+            async with translated("AWS", {}, otherwise="the API server's role: AWS refuses it"):
+                return await answer(self._settings())
         except ConfigurationError as error:
             return _refused(str(error))
         except OutageError as error:

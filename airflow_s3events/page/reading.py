@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from airflow_s3events.aws_errors import translated
 from airflow_s3events.dead_letters import Criteria
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.hooks.airflow_state import AirflowState
@@ -31,7 +32,7 @@ from airflow_s3events.page.view import (
 )
 from airflow_s3events.page.visitors import Visitor, may_redrive, may_see, readable
 from airflow_s3events.redrive import DeadLetterQueue, Report
-from airflow_s3events.watchdog import AirflowFacts, alarms
+from airflow_s3events.watchdog import AirflowFacts, QueueFacts, alarms
 
 #: Rows of the last events, and entries that are looked through for those that a visitor may see.
 MOST_ROWS = 50
@@ -103,12 +104,7 @@ async def _queue(
     entries = [entry for entry in latest if entry.dag_id in watched.targets]
     if entries:
         last = event_rows(entries[:1], now, visitor.major)[0]
-    try:
-        facts = await queue_facts(
-            watched.queue, aws=watched.aws, late_seconds=watched.late_seconds, with_reasons=False
-        )
-    except OutageError as error:
-        facts = _away(watched, str(error))
+    facts = await _facts(watched)
     return QueueReading(
         watched=watched,
         facts=facts,
@@ -120,10 +116,15 @@ async def _queue(
     )
 
 
-def _away(watched: WatchedQueue, problem: str) -> Any:
-    from airflow_s3events.watchdog import QueueFacts
-
-    return QueueFacts(name=watched.queue, error=problem, late_seconds=watched.late_seconds)
+async def _facts(watched: WatchedQueue) -> QueueFacts:
+    """Ask AWS; where it does not answer, or there is no right to ask it, say so in the facts."""
+    try:
+        async with translated(f"queue {watched.queue}", {}, otherwise="aws_conn_id: AWS refuses it"):
+            return await queue_facts(
+                watched.queue, aws=watched.aws, late_seconds=watched.late_seconds, with_reasons=False
+            )
+    except (ConfigurationError, OutageError) as error:
+        return QueueFacts(name=watched.queue, error=str(error), late_seconds=watched.late_seconds)
 
 
 def _airflow(watched: WatchedQueue, visitor: Visitor) -> tuple[AirflowFacts | None, EventRow | None, str]:

@@ -30,6 +30,9 @@ class Resources:
     bucket: str | None = None
     #: What begins with this is what ``prove=True`` may write, and sensor and dispatcher may read.
     prefix: str = ""
+    #: Name of the bucket that takes what is quarantined, and what the keys there begin with.
+    quarantine_bucket: str | None = None
+    quarantine_prefix: str = "quarantine/"
     topic: Arn | None = None
     function: Arn | None = None
     rule: Arn | None = None
@@ -47,10 +50,8 @@ class Resources:
 
     def arn(self, kind: str) -> str | None:
         """Return the ARN of one kind of resource, as ``_NEEDS`` names them; None where there is none."""
-        if kind == "objects":
-            return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
-        if kind == "bucket":
-            return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        if kind in _BUCKETS:
+            return self._bucket_arn(kind)
         if kind in _OBSERVING:
             return self._observing_arn(kind)
         if kind in _ASKED:
@@ -59,6 +60,16 @@ class Resources:
             return str(replace(self.archive, resource="event-bus/default")) if self.archive else None
         found: Arn | None = getattr(self, kind)
         return None if found is None else str(found)
+
+    def _bucket_arn(self, kind: str) -> str | None:
+        """Return the ARN of a bucket, or of those of its objects that are meant."""
+        is_quarantine = kind.startswith("quarantine")
+        name = self.quarantine_bucket if is_quarantine else self.bucket
+        if not name:
+            return None
+        arn = bucket_arn(check_bucket(name), partition=self.partition)
+        prefix = self.quarantine_prefix if is_quarantine else self.prefix
+        return f"{arn}/{prefix}*" if kind.endswith("objects") else arn
 
     def _observing_arn(self, kind: str) -> str | None:
         if kind == "metrics":
@@ -78,6 +89,7 @@ class Resources:
         return None if found is None else str(replace(found, service="logs", resource=group))
 
 
+_BUCKETS = ("bucket", "objects", "quarantine", "quarantine_objects")
 _OBSERVING = ("audit_objects", "audit_group", "metrics", "trails")
 #: Kind of resource to what must be asked for it to be needed, and the kind that it is.
 _ASKED = {
@@ -154,6 +166,25 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
             "dead_letter_key": ("kms:Decrypt",),
         },
+        "tag": {
+            "objects": (
+                *("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+                *("s3:PutObjectTagging", "s3:PutObjectVersionTagging"),
+            ),
+            "bucket": ("s3:ListBucket",),
+        },
+        "quarantine": {
+            "objects": (
+                *("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+                *("s3:DeleteObject", "s3:DeleteObjectVersion"),
+            ),
+            "bucket": ("s3:ListBucket",),
+            # What comes in parts is aborted when its copy fails.
+            "quarantine_objects": (
+                *("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"),
+            ),
+            "quarantine": ("s3:ListBucket",),
+        },
         "status": {
             "queue": _LOOK_UP,
             "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
@@ -225,6 +256,8 @@ _REQUIRED = {
     "retry": ("dead_letter_queue", "airflow_role"),
     "notify": ("queue", "dead_letter_queue"),
     "alert": ("dead_letter_queue",),
+    "tag": ("bucket",),
+    "quarantine": ("quarantine_bucket",),
     "status": ("queue",),
     "configure": ("bucket",),
     "check": ("bucket",),
@@ -243,8 +276,9 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
         purpose: One of ``PURPOSES``. ``dispatch`` covers ``trigger``: where tasks and triggers share a role
             (they do on MWAA) it is enough. ``redrive``, ``retry``, ``notify`` and ``alert`` are
             ``S3EventRedriveOperator``, ``S3EventRetryFailedRunsOperator``, ``S3EventFailureNotifier`` and
-            ``S3DeadLetterSensor``, ``status`` is ``s3events status``. ``prove`` is what ``check`` needs on
-            top for ``prove=True``.
+            ``S3DeadLetterSensor``, ``status`` is ``s3events status``; ``tag`` and ``quarantine`` are
+            ``S3MergeObjectTagsOperator`` and ``S3QuarantineObjectOperator``. ``prove`` is what ``check``
+            needs on top for ``prove=True``.
         resources: What it works with.
 
     Raises:

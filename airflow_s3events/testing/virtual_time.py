@@ -14,6 +14,8 @@ _T = TypeVar("_T")
 _EPOCH = 1_800_000_000.0
 #: A loop with nothing scheduled really waits so long for a thread of its to answer.
 _DEADLOCK_SECONDS = 5.0
+#: More than a loop's clock can tell apart: a timer as near as that is called at once.
+_TICK_SECONDS = 1e-6
 
 
 def run_in_virtual_time(coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -58,6 +60,17 @@ class _VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._now
+
+    def call_at(  # type: ignore[override]  # typed with what only Python 3.11 has
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Put off what is nearer than the loop can tell apart: it would be called before time has passed.
+
+        Whoever waits for what is left until a moment would then find the same left again, for ever.
+        """
+        if self._now < when < self._now + _TICK_SECONDS:
+            when = self._now + _TICK_SECONDS
+        return super().call_at(when, callback, *args, context=context)
 
     def _jump(self, seconds: float) -> None:
         self._now += seconds

@@ -282,6 +282,16 @@ def test_a_queue_without_rights_is_read_only_and_says_so(site: Site, monkeypatch
     assert "data-letters" not in shown
 
 
+def test_a_queue_without_a_region_spoils_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = json.dumps([{"queue": "no-region", "aws_conn_id": None}, site.queue])
+    monkeypatch.setenv("AIRFLOW__S3EVENTS__PAGE_QUEUES", lost)
+    text = site.get("queues", "admin").text
+    assert "You must specify a region" in text
+    assert text.count("<dt>waiting</dt>") == 1
+    answer = site.write("dead-letters", "admin", {"queue": "no-region"})
+    assert (answer.status_code, "You must specify a region" in answer.text) == (400, True)
+
+
 def test_what_a_stranger_named_is_escaped_everywhere(site: Site) -> None:
     site.note(EVIL, reason=f"because {EVIL}", run_id="s3_x")
     for path in ("", "events", f"search?uri=s3://landing/{EVIL}"):

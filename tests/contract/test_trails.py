@@ -29,6 +29,7 @@ def test_data_events_that_a_trail_logs_are_found(
     assert [one.weight.value for one in judge_trails(arn, hook.trails())] == ["note"]
     world.make_bucket()
     check = ["check", "--bucket", world.bucket, "--data-events", "--json", "--aws-conn-id", "aws_default"]
+    capsys.readouterr()
     assert main(check) == 3  # it notifies of nothing
     texts = [one["text"] for one in json.loads(capsys.readouterr().out)["findings"]]
     assert "trail data-events logs who writes and deletes all its objects" in texts

@@ -37,6 +37,14 @@ def test_wheel_holds_every_module_and_the_mark_of_a_typed_package(wheel: zipfile
     assert files | {"airflow_s3events/py.typed"} <= set(wheel.namelist())
 
 
+def test_wheel_holds_the_pages_own_files_and_no_others_scripts(wheel: zipfile.ZipFile) -> None:
+    page = ROOT / "airflow_s3events" / "page"
+    files = [path for folder in ("static", "templates") for path in (page / folder).iterdir()]
+    assert {str(path.relative_to(ROOT)) for path in files} <= set(wheel.namelist())
+    scripts = {name for name in wheel.namelist() if name.endswith((".js", ".css"))}
+    assert scripts == {str(path.relative_to(ROOT)) for path in (page / "static").iterdir()}
+
+
 def test_wheel_carries_its_licence(wheel: zipfile.ZipFile) -> None:
     assert [name for name in wheel.namelist() if name.endswith("licenses/LICENSE")]
 

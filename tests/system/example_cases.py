@@ -236,7 +236,7 @@ STARTED = (
         b"MZ...",
         others=("uploads-quarantine", "uploads-clean"),
         holds=lambda clouds: (
-            clouds.keys("uploads-quarantine") == ["incoming/setup.exe"]
+            [key.endswith("/incoming/setup.exe") for key in clouds.keys("uploads-quarantine")] == [True]
             and clouds.keys("uploads") == clouds.keys("uploads-clean") == []
         ),
     ),
