@@ -39,6 +39,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add("--prove", action="store_true", help="write a probe object and wait for its event")
     add("--prove-prefix", metavar="PREFIX", help="where the probe may be written")
     add("--prove-seconds", type=float, default=60.0, help="how long to wait for it")
+    add("--data-events", action="store_true", help="does CloudTrail log who writes and deletes objects")
     add("--aws-conn-id", metavar="ID", help="Airflow connection; without one boto3's own chain")
     add("--region", dest="region_name", help="AWS region")
     add("--json", action="store_true", help="as one JSON object")
@@ -80,6 +81,7 @@ def _inspection(args: argparse.Namespace) -> Any:
         prove=args.prove,
         prove_prefix=args.prove_prefix,
         prove_seconds=args.prove_seconds,
+        data_events=args.data_events,
     )
 
 

@@ -52,6 +52,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add("--quarantine-bucket", metavar="NAME", help="where quarantined objects are copied to")
     add("--quarantine-prefix", default="quarantine/", help="what their keys begin with; default quarantine/")
     add("--audit", metavar="ADDRESS", help="a dispatcher's audit=: s3://bucket/prefix or logs:<log group>")
+    add("--data-events", action="store_true", help="of check: ask CloudTrail, too")
     add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
     add("--json", action="store_true", help="as it is: a policy is JSON")
     return parser
@@ -116,6 +117,7 @@ def _resources(args: argparse.Namespace) -> Resources:
         quarantine_bucket=args.quarantine_bucket,
         quarantine_prefix=args.quarantine_prefix,
         audit=args.audit,
+        data_events=args.data_events,
         airflow_role=_arn(args.airflow_role, "airflow", "--airflow-role"),
     )
 

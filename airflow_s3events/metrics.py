@@ -104,6 +104,7 @@ METRICS: Mapping[str, Metric] = {
     "scorer.failures": Metric(
         "counter", "Events that the scorer gave no use of, so that the routes decide", ("kind",)
     ),
+    "anomalies": Metric("counter", "Anomalies that a DAG was told of", ("kind",)),
     "wake_ups": Metric("counter", "Times that a message had the trigger wake the task"),
     "finding": Metric("gauge", "1 while `s3events status --metrics` finds this wrong, else 0", ("finding",)),
 }

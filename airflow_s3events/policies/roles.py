@@ -43,6 +43,8 @@ class Resources:
     airflow_role: Arn | None = None
     #: Where a dispatcher's audit goes: ``s3://bucket/prefix`` or ``logs:<log group>``.
     audit: str | None = None
+    #: Whether a check asks CloudTrail about the data events of the bucket.
+    data_events: bool = False
     #: Partition of the bucket.
     partition: str = "aws"
 
@@ -73,6 +75,9 @@ class Resources:
         if kind == "metrics":
             # CloudWatch knows no narrower resource for it.
             return "*" if self.queue else None
+        if kind == "trails":
+            # Trails of other accounts and regions reach in, so that none can be named.
+            return "*" if self.data_events else None
         address = None if self.audit is None else AuditAddress.of(self.audit)
         if address is None or (kind == "audit_objects") != (address.kind == "s3"):
             return None
@@ -85,7 +90,7 @@ class Resources:
 
 
 _BUCKETS = ("bucket", "objects", "quarantine", "quarantine_objects")
-_OBSERVING = ("audit_objects", "audit_group", "metrics")
+_OBSERVING = ("audit_objects", "audit_group", "metrics", "trails")
 #: Kind of resource to what must be asked for it to be needed, and the kind that it is.
 _ASKED = {
     "asked_objects": ("head", "objects"),
@@ -221,6 +226,11 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "function": ("lambda:GetPolicy",),
             "rule": _READ_RULE,
             "archive": ("events:DescribeArchive",),
+            "trails": (
+                "cloudtrail:DescribeTrails",
+                "cloudtrail:GetEventSelectors",
+                "cloudtrail:GetTrailStatus",
+            ),
         },
         "prove": {
             "objects": ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"),

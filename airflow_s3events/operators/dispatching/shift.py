@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.journal import Journal, Order
     from airflow_s3events.ledger import Ledger
+    from airflow_s3events.metrics import Meter
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.reporting import Reporter
     from airflow_s3events.scoring import Asker
@@ -54,6 +55,7 @@ class Shift:
         self._asker: Asker | None = None
         self._is_stopped = False
         self._log: DecisionLog | None = None
+        self._meter: Meter | None = None
 
     def stop(self) -> None:
         """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
@@ -177,7 +179,8 @@ class Shift:
         if operator.anomaly is None:
             return Journal(ledger, order)
         name = f"{operator.dag_id}/{operator.task_id}"
-        return WatchingJournal(ledger, order, Alarms(operator.anomaly, airflow_runs(), ledger, name))
+        alarms = Alarms(operator.anomaly, airflow_runs(), ledger, name, meter=self._meter)
+        return WatchingJournal(ledger, order, alarms)
 
     def _reporter(self, consumer: Consumer, dispatcher: Dispatcher, queues: Queues) -> Reporter:
         from airflow_s3events import reporting
@@ -221,6 +224,7 @@ class Shift:
             max_receive_count=queues.attributes.max_receive_count,
             has_dead_letters=queues.dead_letters is not None,
         )
+        self._meter = Meter(operator.sqs_queue)
         dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(operator.routes),
@@ -230,7 +234,7 @@ class Shift:
             clock=time.monotonic,
             gates=gates,
             source=self._source,
-            meter=Meter(operator.sqs_queue),
+            meter=self._meter,
             asker=self._asker,
             lines=self._lines(),
         )
