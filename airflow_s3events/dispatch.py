@@ -86,6 +86,7 @@ class Dispatcher:
         meter: Told of what is measured.
         asker: Asks the scorer; None: there is none.
         lines: Gets a line for each decision that is not the normal one; the inbox gets the same.
+        audit: Told of what was decided about the events of a message.
     """
 
     inbox: Inbox
@@ -105,6 +106,7 @@ class Dispatcher:
     scoring: Scoring = field(init=False)
     choices: Choices = field(init=False)
     lines: DecisionLog = field(default_factory=DecisionLog)
+    audit: Callable[[Message, Sequence[Outcome]], None] = lambda *_: None
     #: Makes the runs.
     starter: Starter = field(init=False)
     #: Waits for the end of runs; None where messages are deleted when their runs are stored.
@@ -319,6 +321,7 @@ class Dispatcher:
         self.counts.update(outcome.what for outcome in outcomes)
         fate = combine(outcome.disposition for outcome in outcomes)
         write_outcomes(self.lines, message, outcomes, fate)
+        self.audit(message, outcomes)
         reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
         what = next((outcome.what for outcome in outcomes if outcome.disposition is fate), "")
         if fate is Disposition.ACKNOWLEDGE:

@@ -39,6 +39,14 @@ _HOOKS = (
     "airflow_s3events.hooks.s3_events",
     "airflow_s3events.hooks.topics",
 )
+_TRIGGERS = (
+    "airflow_s3events.triggers.arrivals",
+    "airflow_s3events.triggers.expectations",
+    "airflow_s3events.triggers.redrive",
+    "airflow_s3events.triggers.s3_event",
+    "airflow_s3events.triggers.s3_event_asset",
+    "airflow_s3events.triggers.s3_event_hold",
+)
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -62,14 +70,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules(*_OPERATORS),
         "sensors": _modules(*_SENSORS),
         "hooks": _modules(*_HOOKS),
-        "triggers": _modules(
-            "airflow_s3events.triggers.arrivals",
-            "airflow_s3events.triggers.expectations",
-            "airflow_s3events.triggers.redrive",
-            "airflow_s3events.triggers.s3_event",
-            "airflow_s3events.triggers.s3_event_asset",
-            "airflow_s3events.triggers.s3_event_hold",
-        ),
+        "triggers": _modules(*_TRIGGERS),
         "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
         "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
         "config": _config(),

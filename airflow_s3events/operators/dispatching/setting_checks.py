@@ -61,8 +61,8 @@ def check(operator: S3EventDispatchOperator) -> None:
             "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
             " started again would hold all others of its key back"
         )
-    _check_scorer(operator)
-    _check_anomaly(operator)
+    for check_part in (_check_scorer, _check_anomaly, _check_audit):
+        check_part(operator)
 
 
 def _check_holding(routes: Routes) -> None:
@@ -73,6 +73,14 @@ def _check_holding(routes: Routes) -> None:
             " several times while its run works, when S3 may say something else; use enrich= of the route, or"
             " 'run_stored'"
         )
+
+
+def _check_audit(operator: S3EventDispatchOperator) -> None:
+    from airflow_s3events.audit_address import AuditAddress
+
+    # What a template makes of it is looked at when the task works.
+    if operator.audit is not None and "{{" not in operator.audit:
+        AuditAddress.of(operator.audit)
 
 
 def _check_anomaly(operator: S3EventDispatchOperator) -> None:

@@ -98,7 +98,7 @@ class Shift:
                 # Each gate remembers its answer; one that got none is asked again.
                 closed = await dispatcher.waiting()
                 if closed is None:
-                    async with self._journal() as dispatcher.journal, consumer:
+                    async with self._journal() as dispatcher.journal, self._audit(dispatcher), consumer:
                         closed = await dispatcher.run()
         finally:
             self._report(consumer, dispatcher)
@@ -138,6 +138,23 @@ class Shift:
         aws = operator.aws_arguments()
         settings = operator.ledger_settings
         return open_journal(operator.ledger, operator.ordering, settings, aws=aws, make=self._make_journal)
+
+    @asynccontextmanager
+    async def _audit(self, dispatcher: Dispatcher) -> AsyncIterator[None]:
+        from airflow_s3events.hooks.audit import open_audit
+
+        operator = self._operator
+        opened = open_audit(
+            operator.audit,
+            sqs_queue=operator.sqs_queue,
+            dispatcher=f"{operator.dag_id}/{operator.task_id}",
+            aws=operator.aws_arguments(),
+            meter=dispatcher.meter,
+            lines=dispatcher.lines,
+        )
+        async with opened as trail:
+            dispatcher.audit = trail.note_outcomes
+            yield
 
     def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
         from airflow_s3events.alarms import Alarms, WatchingJournal
