@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "AnomalyWatch": "airflow_s3events.anomaly",
+    "Batch": "airflow_s3events.routing",
     "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
     "ExpectedBy": "airflow_s3events.expectations",
     "FunctionDestination": "airflow_s3events.notification_setup.destinations",
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from airflow_s3events.operators.reconcile import S3ReconcileOperator
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.packs import chunks_of
-    from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.routing import Batch, Route, Routes
     from airflow_s3events.routing_table import routes_from_toml
     from airflow_s3events.scores import Score
     from airflow_s3events.sensors.arrivals import S3EventSensor
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnomalyWatch",
+    "Batch",
     "EventBridgeDestination",
     "ExpectedBy",
     "FunctionDestination",

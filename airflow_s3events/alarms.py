@@ -29,7 +29,7 @@ ANOMALY_MEMBER = "s3_anomaly"
 #: Anomalies that wait for a DAG that refuses their runs: the oldest go first, and are told in the log.
 _MOST_WAITING = 100
 #: Of a new event; duplicates and what is put off are not counted.
-_NEW = ("started", "unmatched")
+_NEW = ("started", "grouped", "unmatched")
 
 
 class Alarms:
