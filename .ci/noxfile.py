@@ -95,3 +95,31 @@ def mwaa(session: nox.Session) -> None:
     install(session, "airflow-3.3.2")
     session.install("-c", ".ci/constraints/airflow-3.3.2.txt", "hatchling", "uv")
     session.run("python", "-m", "tests.benchmarks.mwaa_install", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Seeds 1 to 10 of 500 objects: five faults each, on an Airflow scaled out over Celery.
+
+    What is played is in ``fault-series.jsonl``: stopped, it goes on where it was. Other seeds and sizes:
+    ``-- --seeds 1-50 --objects 2000``.
+    """
+    install(session, "airflow-3.3.2")
+    session.install("-c", ".ci/constraints/airflow-3.3.2.txt", "-e", ".[scale]")
+    options = session.posargs or ("--seeds", "1-10", "--objects", "500")
+    session.run("python", "-m", "tests.system.faults.series", "--scale-out", "--short", *options)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """An hour of objects that trickle in: whether memory grows, and clients are closed."""
+    install(session, "airflow-3.3.2")
+    session.run("python", "-m", "tests.benchmarks.soak", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Forty minutes each of what reads other people's text, and keep what reaches new code."""
+    install(session, "airflow-3.3.2")
+    session.install("-c", ".ci/constraints/airflow-3.3.2.txt", "-e", ".[fuzz]")
+    session.run("python", "-m", "tests.fuzz", *(session.posargs or ("--seconds", "2400", "--keep")))

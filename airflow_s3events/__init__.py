@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "AnomalyWatch": "airflow_s3events.anomaly",
+    "Batch": "airflow_s3events.routing",
     "EventBridgeDestination": "airflow_s3events.notification_setup.destinations",
     "ExpectedBy": "airflow_s3events.expectations",
     "FunctionDestination": "airflow_s3events.notification_setup.destinations",
@@ -31,6 +32,8 @@ _PUBLIC = {
     "S3EventSensor": "airflow_s3events.sensors.arrivals",
     "S3EventTrigger": "airflow_s3events.triggers.s3_event",
     "S3ExpectedObjectsSensor": "airflow_s3events.sensors.expectations",
+    "S3MergeObjectTagsOperator": "airflow_s3events.operators.objects",
+    "S3QuarantineObjectOperator": "airflow_s3events.operators.objects",
     "S3ReconcileOperator": "airflow_s3events.operators.reconcile",
     "S3RemoveNotificationOperator": "airflow_s3events.operators.notification_setup",
     "Score": "airflow_s3events.scores",
@@ -62,10 +65,11 @@ if TYPE_CHECKING:
         S3ConfigureNotificationOperator,
         S3RemoveNotificationOperator,
     )
+    from airflow_s3events.operators.objects import S3MergeObjectTagsOperator, S3QuarantineObjectOperator
     from airflow_s3events.operators.reconcile import S3ReconcileOperator
     from airflow_s3events.operators.redrive import S3EventRedriveOperator
     from airflow_s3events.packs import chunks_of
-    from airflow_s3events.routing import Route, Routes
+    from airflow_s3events.routing import Batch, Route, Routes
     from airflow_s3events.routing_table import routes_from_toml
     from airflow_s3events.scores import Score
     from airflow_s3events.sensors.arrivals import S3EventSensor
@@ -77,6 +81,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnomalyWatch",
+    "Batch",
     "EventBridgeDestination",
     "ExpectedBy",
     "FunctionDestination",
@@ -96,6 +101,8 @@ __all__ = [
     "S3EventSensor",
     "S3EventTrigger",
     "S3ExpectedObjectsSensor",
+    "S3MergeObjectTagsOperator",
+    "S3QuarantineObjectOperator",
     "S3ReconcileOperator",
     "S3RemoveNotificationOperator",
     "Score",

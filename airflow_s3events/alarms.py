@@ -18,6 +18,7 @@ from airflow_s3events.identity import event_id
 from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger
 from airflow_s3events.messages import Message
+from airflow_s3events.metrics import Meter
 from airflow_s3events.routing import Route
 from airflow_s3events.starting import Outcome, Runs
 
@@ -28,7 +29,7 @@ ANOMALY_MEMBER = "s3_anomaly"
 #: Anomalies that wait for a DAG that refuses their runs: the oldest go first, and are told in the log.
 _MOST_WAITING = 100
 #: Of a new event; duplicates and what is put off are not counted.
-_NEW = ("started", "unmatched")
+_NEW = ("started", "grouped", "unmatched")
 
 
 class Alarms:
@@ -39,9 +40,13 @@ class Alarms:
         runs: Airflow's DAG runs.
         ledger: Keeps the past.
         name: Of the dispatcher, by which the ledger keeps it.
+        meter: Counts ``anomalies``.
     """
 
-    def __init__(self, watch: AnomalyWatch, runs: Runs, ledger: Ledger, name: str) -> None:
+    def __init__(
+        self, watch: AnomalyWatch, runs: Runs, ledger: Ledger, name: str, *, meter: Meter | None = None
+    ) -> None:
+        self._meter = meter or Meter()
         self._watch, self._runs, self._ledger, self._name = watch, runs, ledger, name
         self._buckets: dict[str, BucketWatch] = {}
         self._waiting: list[Anomaly] = []
@@ -87,6 +92,7 @@ class Alarms:
     async def _start(self, anomaly: Anomaly) -> None:
         conf = {ANOMALY_MEMBER: anomaly.serialize()}
         if await self._runs.create(self._watch.dag_id, _run_id(anomaly), conf):
+            self._meter.count("anomalies", anomaly.kind)
             log.warning("Anomaly: %s in bucket %s", anomaly.kind, anomaly.bucket)
 
     def _place(self, bucket: str) -> str:

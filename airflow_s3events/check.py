@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import json
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.terminal import logs_aside
+from airflow_s3events.terminal import logs_aside, note, printable
 
 OK = 0
 #: Something asked for cannot be meant, or AWS is away.
@@ -39,8 +39,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add("--prove", action="store_true", help="write a probe object and wait for its event")
     add("--prove-prefix", metavar="PREFIX", help="where the probe may be written")
     add("--prove-seconds", type=float, default=60.0, help="how long to wait for it")
+    add("--data-events", action="store_true", help="does CloudTrail log who writes and deletes objects")
     add("--aws-conn-id", metavar="ID", help="Airflow connection; without one boto3's own chain")
     add("--region", dest="region_name", help="AWS region")
+    add("--json", action="store_true", help="as one JSON object")
     return parser
 
 
@@ -57,10 +59,12 @@ def run(args: argparse.Namespace) -> int:
         with logs_aside():
             report = check(hooks, _inspection(args))
     except (ConfigurationError, OutageError) as error:
-        if sys.stderr is not None:
-            print(f"s3events check: {error}", file=sys.stderr)
-        return REFUSED
-    print(report)
+        return note("check", str(error), REFUSED)
+    if args.json:
+        print(json.dumps({"findings": report.serialize()}))
+    else:
+        for line in str(report).splitlines():
+            print(printable(line))
     return ERRORS_FOUND if report.errors else OK
 
 
@@ -77,6 +81,7 @@ def _inspection(args: argparse.Namespace) -> Any:
         prove=args.prove,
         prove_prefix=args.prove_prefix,
         prove_seconds=args.prove_seconds,
+        data_events=args.data_events,
     )
 
 

@@ -1,4 +1,4 @@
-"""``s3events``: every command in one table, imported only when it is asked for."""
+"""``s3events``: one command is run, and no other loaded."""
 
 from __future__ import annotations
 
@@ -7,48 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
 
 from airflow_s3events import __version__
+from airflow_s3events.commands import COMMANDS
 
 #: What a shell reports for a program that SIGPIPE or SIGINT ended: 128 and the number of the signal.
 _PIPE_CLOSED = 141
 _INTERRUPTED = 130
 _CANNOT_WRITE = 1
-
-
-class Command(NamedTuple):
-    """Where a command lives: a module with ``add_parser(subparsers)`` and ``run(args) -> exit status``."""
-
-    module: str
-    help: str
-
-
-COMMANDS = {
-    "check": Command("airflow_s3events.check", "what is wrong on the way from a bucket to its queue"),
-    "dead-letters": Command(
-        "airflow_s3events.redriving", "look at dead letters, send them back, park or purge them"
-    ),
-    "decode": Command(
-        "airflow_s3events.decoding", "the body of a message in, one JSON object event a line out"
-    ),
-    "demo": Command(
-        "airflow_s3events.demo.command", "objects in, DAG runs out, on a whole Airflow of its own"
-    ),
-    "explain": Command("airflow_s3events.explaining", "why an object did, or did not, start a run"),
-    "iam": Command("airflow_s3events.iam", "the least that a role needs, as a policy to paste"),
-    "mwaa-bundle": Command(
-        "airflow_s3events.mwaa.command", "a folder with all that an Amazon MWAA environment needs"
-    ),
-    "reconcile": Command(
-        "airflow_s3events.reconciling", "compare a bucket with the ledger, and start what is missing"
-    ),
-    "schema": Command("airflow_s3events.event_schema", "the JSON Schema of the event in a run's conf"),
-    "status": Command(
-        "airflow_s3events.status", "is a queue read, what is late, what failed, and what to do"
-    ),
-    "tail": Command("airflow_s3events.tailing", "the last events and their runs, or what waits in a queue"),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

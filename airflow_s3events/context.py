@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
+from airflow_s3events.events import EVENT_MEMBER, EVENTS_MEMBER, ObjectEvent
 from airflow_s3events.packs import AssetPack, own_events, read_pack
 
 #: ``earlier(asset, after, before)`` returns the asset events (``extra``, ``timestamp``) stored between both.
@@ -29,6 +29,7 @@ def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEv
     conf = getattr(context.get("dag_run"), "conf", None) or {}
     data = conf.get(EVENT_MEMBER)
     found = [] if data is None else [ObjectEvent.deserialize(data)]
+    found += map(ObjectEvent.deserialize, conf.get(EVENTS_MEMBER, ()))
     for asset, asset_events in (context.get("triggering_asset_events") or {}).items():
         packs = list(_packs(asset_events))
         found += own_events(packs, _earlier_packs(asset, packs, earlier))

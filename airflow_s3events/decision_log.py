@@ -27,7 +27,17 @@ log = logging.getLogger("airflow_s3events.decisions")
 
 #: Decisions after which somebody should look; all others are information.
 _WARNINGS = frozenset(
-    {"dead_lettered", "not_dead_lettered", "lapsed", "unsettled", "breaker", "malformed", "gave_up", "fault"}
+    {
+        "dead_lettered",
+        "not_dead_lettered",
+        "lapsed",
+        "unsettled",
+        "breaker",
+        "malformed",
+        "gave_up",
+        "fault",
+        "audit",
+    }
 )
 
 

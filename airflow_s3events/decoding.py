@@ -45,6 +45,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--message-id",
         help="the message's SQS id, which an event without sequencer or request id is named by",
     )
+    parser.add_argument("--json", action="store_true", help="as it is: the lines are JSON")
     return parser
 
 

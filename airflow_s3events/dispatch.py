@@ -11,36 +11,38 @@ killed:
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, TypeVar
-from zlib import crc32
 
+from airflow_s3events.batch_runs import BatchRuns, ManifestSource, wanted_of
 from airflow_s3events.choices import Choices
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.dispatch_settings import DispatchSettings
+from airflow_s3events.dispatch_settings import DispatchSettings, delay_of
 from airflow_s3events.enrich import Enricher, FactSource
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ChannelError, ConfigurationError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
+from airflow_s3events.gathering import Groups
 from airflow_s3events.holding import Holder, Waiting
 from airflow_s3events.inbox import Inbox
 from airflow_s3events.journal import Journal, KnownStarter
+from airflow_s3events.ledger import Ledger
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read, note_run
 from airflow_s3events.outcome_lines import write_outcomes
+from airflow_s3events.reading_back import missing_of
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.scoring import Asker, Scoring
 from airflow_s3events.settlement import (
     Disposition,
-    RunState,
     combine,
     receives_for_tries,
-    release_delay_seconds,
 )
 from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 
@@ -48,8 +50,6 @@ __all__ = ["DispatchSettings", "Dispatcher", "Inbox", "gates_of"]
 
 _T = TypeVar("_T")
 
-#: Run ids in one question whether they are stored: they travel in a URL of some 200 bytes each.
-_COUNT_CHUNK = 25
 #: First delay of a message that belongs in a dead letter queue where there is none.
 _NO_DEAD_LETTERS_SECONDS = 60.0
 
@@ -86,6 +86,7 @@ class Dispatcher:
         meter: Told of what is measured.
         asker: Asks the scorer; None: there is none.
         lines: Gets a line for each decision that is not the normal one; the inbox gets the same.
+        audit: Told of what was decided about the events of a message.
     """
 
     inbox: Inbox
@@ -105,12 +106,14 @@ class Dispatcher:
     scoring: Scoring = field(init=False)
     choices: Choices = field(init=False)
     lines: DecisionLog = field(default_factory=DecisionLog)
+    audit: Callable[[Message, Sequence[Outcome]], None] = lambda *_: None
     #: Makes the runs.
     starter: Starter = field(init=False)
-    #: Waits for the end of runs; None where messages are deleted when their runs are stored.
+    #: Waits for the end of runs; None where messages are deleted when their runs are stored. And for groups.
     holder: Holder | None = field(default=None, init=False)
+    batches: BatchRuns | None = field(default=None, init=False)
     #: Events by outcome: started, duplicate, joined, restarted, stale, unmatched, ignored, dropped,
-    #: malformed, put_off, gave_up, not_stored.
+    #: malformed, put_off, gave_up, not_stored, grouped, waiting; and ``batch_runs``, ``batched`` events.
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -152,6 +155,26 @@ class Dispatcher:
             meter=self.meter,
         )
 
+    def gather_batches(self, ledger: Ledger, max_held: int, manifests: ManifestSource | None = None) -> None:
+        """Have messages held until the batch runs of their events are stored, where routes have a ``batch``.
+
+        Args:
+            ledger: Keeps which event is in which batch; its clock is that of idle times.
+            max_held: As for ``BatchRuns``.
+            manifests: The same.
+        """
+        if self.routes.has_batches:
+            self.inbox.limit(max_held)
+            self.batches = BatchRuns(
+                inbox=self.inbox,
+                runs=self.runs,
+                gates=self.gates,
+                groups=Groups(ledger, since=ledger.now()),
+                max_held=max_held,
+                manifests=manifests,
+                counts=self.counts,
+            )
+
     async def waiting(self) -> Closed | None:
         """Return why nothing can be started now (every DAG is paused or full), or None: ask before receiving.
 
@@ -162,8 +185,10 @@ class Dispatcher:
             OutageError: Airflow did not answer.
         """
         closed = await all_waiting(self.gates.values())
-        self.inbox.limit(self._held_count() + sum(gate.room for gate in self.gates.values()))
-        return closed
+        if self.batches is None:
+            self.inbox.limit(self._held_count() + sum(gate.room for gate in self.gates.values()))
+        # What is held for open groups would all be given back; what can have no run is given back anyway.
+        return None if self.batches is not None and len(self.batches) else closed
 
     async def run(self) -> Closed | None:
         """Dispatch until the inbox ends or nothing can be started any more; return why, in that case.
@@ -197,14 +222,20 @@ class Dispatcher:
         await self._patiently(lambda: self.enricher.prepare(batch, oldest))
         await self.scoring.prepare(batch, oldest, lambda: self.inbox.stopping)
         await self._patiently(lambda: self.journal.judge(batch, self.scoring))
+        if self.batches is not None:
+            wanted = wanted_of(batch, self.enricher, self.journal.verdict, oldest)
+            await self._patiently(partial(self.batches.take, wanted))
         for message in self._in_order(batch):
             if self.inbox.stopping:
                 break
             results.append((message, await self._outcomes(message)))
-        missing = await self._missing([o.created for _, outcomes in results for o in outcomes if o.created])
+        missing = await missing_of([o for _, some in results for o in some], self.runs, self._patiently)
         await self._patiently(lambda: self.journal.record(missing))
         for message, outcomes in results:
             await self._settle(message, [outcome.stored(missing) for outcome in outcomes])
+        if self.batches is not None:
+            for message, route, closed in await self._patiently(self.batches.close):
+                await self._settle(message, [self._put_off(closed, message, route)])
 
     def _in_order(self, batch: Sequence[Message]) -> Sequence[Message]:
         """Return the messages, those of urgent routes first."""
@@ -270,6 +301,8 @@ class Dispatcher:
 
     async def _start(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
         self.meter.count("events.matched", route.dag_id)
+        if self.batches is not None and (gathered := self.batches.outcome(event, route)) is not None:
+            return self._or_put_off(gathered, message, route)
         gate = self.gates[route.dag_id]
         closed = await self._patiently(gate.check)
         if closed is not None:
@@ -279,46 +312,27 @@ class Dispatcher:
             outcome = await self._patiently(lambda: starter.ensure_run(route, event, message))
         except RouteError as error:
             return self._refused(route, error, message)
-        if outcome.disposition is Disposition.RELEASE:
-            return self._put_off(Closed(outcome.reason, outcome.retry_seconds), message, route)
         if outcome.created:
             gate.started()
         if outcome.what == "started":
             note_run(self.meter, event, message, self.now())
-        return outcome
+        return self._or_put_off(outcome, message, route)
+
+    def _or_put_off(self, outcome: Outcome, message: Message, route: Route) -> Outcome:
+        """Put off what is to be released, for as long as the message's receives allow."""
+        if outcome.disposition is not Disposition.RELEASE:
+            return outcome
+        return self._put_off(Closed(outcome.reason, outcome.retry_seconds), message, route)
 
     def _refused(self, route: Route, error: RouteError, message: Message) -> Outcome:
         return self._put_off(self.gates[route.dag_id].refuse(error), message, route)
 
-    async def _missing(self, created: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Read the runs just created back; return those that Airflow does not have."""
-        by_dag: dict[str, list[str]] = defaultdict(list)
-        for dag_id, name in created:
-            by_dag[dag_id].append(name)
-        missing: set[tuple[str, str]] = set()
-        for dag_id, names in by_dag.items():
-            for first in range(0, len(names), _COUNT_CHUNK):
-                missing |= await self._missing_of(dag_id, names[first : first + _COUNT_CHUNK])
-        return missing
-
-    async def _missing_of(self, dag_id: str, names: list[str]) -> set[tuple[str, str]]:
-        distinct = list(dict.fromkeys(names))
-        try:
-            stored = await self._patiently(lambda: self.runs.count_stored(dag_id, distinct))
-        except RouteError:  # the DAG was deleted meanwhile, and its runs with it, perhaps not all yet
-            stored = 0
-        if stored == len(distinct):
-            return set()
-        states = {name: await self._state(dag_id, name) for name in distinct}
-        return {(dag_id, name) for name, state in states.items() if state is RunState.NONE}
-
-    async def _state(self, dag_id: str, name: str) -> RunState:
-        return await self._patiently(lambda: self.runs.state(dag_id, name))
-
     async def _settle(self, message: Message, outcomes: Sequence[Outcome]) -> None:
         self.counts.update(outcome.what for outcome in outcomes)
         fate = combine(outcome.disposition for outcome in outcomes)
+        holder = self.holder if self.batches is None else self.batches
         write_outcomes(self.lines, message, outcomes, fate)
+        self.audit(message, outcomes)
         reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
         what = next((outcome.what for outcome in outcomes if outcome.disposition is fate), "")
         if fate is Disposition.ACKNOWLEDGE:
@@ -326,10 +340,10 @@ class Dispatcher:
         elif fate is Disposition.DEAD_LETTER:
             about = {name: text for outcome in outcomes for name, text in outcome.about.items()}
             await self._dead_letter(message, what, reason, about)
-        elif fate is Disposition.HOLD and self.holder is not None:
+        elif fate is Disposition.HOLD and holder is not None:
             runs = tuple(outcome.run for outcome in outcomes if outcome.disposition is fate and outcome.run)
             bad = "; ".join(o.reason for o in outcomes if o.disposition is Disposition.DEAD_LETTER)
-            self.holder.hold(Waiting(message, runs, bad))
+            holder.hold(Waiting(message, runs, bad))
         elif fate is Disposition.RELEASE:
             delay = max(outcome.retry_seconds for outcome in outcomes)
             self.inbox.release(message, delay_seconds=delay, reason=reason, outcome=what)
@@ -347,7 +361,7 @@ class Dispatcher:
             else:
                 self.meter.count("messages.dead_lettered", what)
                 return
-        delay = _delay(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
+        delay = delay_of(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
         self.lines.note("not_dead_lettered", message=message, outcome=what, reason=why)
         self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}", outcome=what)
 
@@ -361,7 +375,7 @@ class Dispatcher:
         old = message.sent_at is not None and self.now() - message.sent_at >= settings.give_up_seconds
         if closed.refused and old and message.receive_count >= settings.give_up_receives:
             return Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason, about=about)
-        delay = _delay(message, settings, closed.retry_seconds)
+        delay = delay_of(message, settings, closed.retry_seconds)
         return Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -384,11 +398,3 @@ _UNMATCHED = {
     "dead-letter": Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),
     "leave": Outcome("unmatched", Disposition.LAPSE, "no route takes this event"),
 }
-
-
-def _delay(message: Message, settings: DispatchSettings, first_seconds: float) -> float:
-    """Drawn from the message itself, so that it needs no chance."""
-    share = crc32(f"{message.message_id} {message.receive_count}".encode()) / 0xFFFF_FFFF
-    return release_delay_seconds(
-        message.receive_count, settings.max_receive_count, first_seconds, share=share
-    )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from zlib import crc32
+
+from airflow_s3events.messages import Message
+from airflow_s3events.settlement import release_delay_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +39,11 @@ class DispatchSettings:
             return self.ignore_before
         oldest = datetime.fromtimestamp(now - self.max_age_seconds, timezone.utc)
         return oldest if self.ignore_before is None else max(oldest, self.ignore_before)
+
+
+def delay_of(message: Message, settings: DispatchSettings, first_seconds: float) -> float:
+    """Return how long a message is put off: drawn from the message itself, so that it needs no chance."""
+    share = crc32(f"{message.message_id} {message.receive_count}".encode()) / 0xFFFF_FFFF
+    return release_delay_seconds(
+        message.receive_count, settings.max_receive_count, first_seconds, share=share
+    )

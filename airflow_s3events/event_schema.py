@@ -70,17 +70,18 @@ def event_schema() -> dict[str, Any]:
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add the command; it has no options."""
+    """Add the command and its option."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "schema",
         help="the JSON Schema of the event in a run's conf",
         description="Print the JSON Schema (2020-12) of the member s3_event of a run's conf, and of each"
         " event of an asset event. Exit status: 0.",
     )
+    parser.add_argument("--json", action="store_true", help="as it is: a schema is JSON")
     return parser
 
 
-def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - no options
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - it prints JSON in any case
     """Print the schema; return the exit status."""
     print(json.dumps(event_schema(), indent=2))
     return 0

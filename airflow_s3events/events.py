@@ -15,6 +15,9 @@ from airflow_s3events.facts import ObjectFacts
 SCHEMA = 1
 #: The member of a run's conf that holds the event: where a route writes it and ``events_of`` reads it.
 EVENT_MEMBER = "s3_event"
+#: Of a batch run: the members that hold its events, and what is known of the batch.
+EVENTS_MEMBER = "s3_events"
+BATCH_MEMBER = "s3_batch"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _REQUIRED = ("event_name", "event_type", "bucket", "key", "envelope")

@@ -22,6 +22,8 @@ MEANING: Mapping[str, str] = {
     "ignored": "older than ignore_before",
     "dropped": "the scorer dropped it",
     "put_off": "given back to the queue; it comes again",
+    "grouped": "in a group that waits to be closed",
+    "waiting": "in a group that waits to be closed",
     "not_stored": "Airflow took the run but did not have it; the event comes again",
     "gave_up": "sent to the dead letter queue",
 }

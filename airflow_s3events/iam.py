@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.facts import PARTS
 from airflow_s3events.policies import PURPOSES, Resources, role_policy
 from airflow_s3events.sqs import queue_arn
+from airflow_s3events.terminal import note
 
 OK = 0
 REFUSED = 2
@@ -30,9 +30,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "iam",
         help="the least that a role needs, as a policy to paste",
         description="Print the policy of a role that dispatches, waits (trigger, sensor), sees to dead"
-        " letters and failed runs (redrive, retry, notify, alert), sets up (configure), checks, proves or"
-        " removes, with what you name and nothing beside it. No AWS is asked."
-        " Exit status: 0, or 2 when something is missing or wrong, with the reason on stderr.",
+        " letters and failed runs (redrive, retry, notify, alert), acts on objects (tag, quarantine), looks"
+        " at all of it (status), sets up (configure), checks, proves or removes, with what you name and"
+        " nothing beside it. No AWS is asked. Exit status: 0, or 2 when something is missing or wrong, with"
+        " the reason on stderr.",
     )
     add = parser.add_argument
     add("--for", required=True, choices=PURPOSES, dest="purpose", help="what the role does")
@@ -48,7 +49,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default=[],
         help="what the routes of a dispatcher ask S3 about the objects of --bucket; may be given twice",
     )
+    add("--quarantine-bucket", metavar="NAME", help="where quarantined objects are copied to")
+    add("--quarantine-prefix", default="quarantine/", help="what their keys begin with; default quarantine/")
+    add("--audit", metavar="ADDRESS", help="a dispatcher's audit=: s3://bucket/prefix or logs:<log group>")
+    add("--data-events", action="store_true", help="of check: ask CloudTrail, too")
     add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
+    add("--json", action="store_true", help="as it is: a policy is JSON")
     return parser
 
 
@@ -74,11 +80,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         policy = role_policy(args.purpose, _resources(args))
     except ConfigurationError as error:
-        _note(str(error))
-        return REFUSED
+        return note("iam", str(error), REFUSED)
     print(json.dumps(policy, indent=2))
     if args.purpose == "dispatch" and not args.dead_letter_queue:
-        _note(NO_DEAD_LETTERS)
+        note("iam", NO_DEAD_LETTERS)
     return OK
 
 
@@ -109,6 +114,10 @@ def _resources(args: argparse.Namespace) -> Resources:
         rule=_arn(args.rule, "events", "--rule"),
         archive=_arn(args.archive, "events", "--archive"),
         enrich=tuple(args.enrich),
+        quarantine_bucket=args.quarantine_bucket,
+        quarantine_prefix=args.quarantine_prefix,
+        audit=args.audit,
+        data_events=args.data_events,
         airflow_role=_arn(args.airflow_role, "airflow", "--airflow-role"),
     )
 
@@ -119,8 +128,3 @@ def _queue(text: str | None, args: argparse.Namespace, option: str) -> Arn | Non
 
 def _arn(text: str | None, service: str, option: str) -> Arn | None:
     return None if text is None else Arn.of_service(text, service, setting=option)
-
-
-def _note(text: str) -> None:
-    if sys.stderr is not None:
-        print(f"s3events iam: {text}", file=sys.stderr)

@@ -43,5 +43,8 @@ class Inbox(Protocol):
     def resume(self) -> None:
         """Receive again: the outage is over."""
 
+    def wake_in(self, seconds: float | None) -> None:
+        """Do not end ``batches`` for want of messages, and yield an empty batch after so long; None: do."""
+
     def limit(self, count: int) -> None:
         """Hold at most so many messages from now on, or its own most if that is less."""

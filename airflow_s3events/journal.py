@@ -86,6 +86,11 @@ class Journal:
         self._ends: list[tuple[Ask, Decision, tuple[str, str] | None]] = []
         self._forgone: list[Ask] = []
 
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where it is written; None: nowhere."""
+        return self._ledger
+
     async def judge(self, batch: Sequence[Message], routes: Matcher) -> None:
         """Ask about all events of a batch at once.
 

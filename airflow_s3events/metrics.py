@@ -58,6 +58,9 @@ METRICS: Mapping[str, Metric] = {
         delete__refused="Entries that SQS refused in calls that went through, each try counted",
         visibility__extensions="Calls that extended visibility, of up to ten messages",
         outages="Outages met: of AWS, of Airflow, of the ledger",
+        audit__written="Audit records that their store has taken",
+        audit__lost="Audit records that were given up: their store was away for too long",
+        audit__failures="Writes of audit records that did not work, and are tried again",
     ),
     "breaker.open": Metric("gauge", "1 while nothing is tried because of an outage, else 0", ("breaker",)),
     "events.read": Metric("counter", "Object events read from bodies, those of redeliveries included"),
@@ -72,6 +75,9 @@ METRICS: Mapping[str, Metric] = {
         events__ignored="Events older than `ignore_before`",
         events__dropped="Events that the scorer dropped",
         events__malformed="Bodies and records that cannot be read",
+        events__grouped="Events put into a group, which waits to be closed",
+        events__waiting="Events that came again while their group waits to be closed",
+        events__batched="Events in batch runs that were started",
         events__put_off="Events given back because their DAG is paused, full or refuses them",
         events__gave_up="Events dead-lettered after their DAG had refused them for too long",
         events__not_stored="Runs that Airflow took and did not have when they were read back",
@@ -98,6 +104,7 @@ METRICS: Mapping[str, Metric] = {
     "scorer.failures": Metric(
         "counter", "Events that the scorer gave no use of, so that the routes decide", ("kind",)
     ),
+    "anomalies": Metric("counter", "Anomalies that a DAG was told of", ("kind",)),
     "wake_ups": Metric("counter", "Times that a message had the trigger wake the task"),
     "finding": Metric("gauge", "1 while `s3events status --metrics` finds this wrong, else 0", ("finding",)),
 }

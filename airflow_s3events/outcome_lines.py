@@ -10,7 +10,7 @@ from airflow_s3events.settlement import Disposition
 from airflow_s3events.starting import Outcome
 
 #: Outcomes that need no line.
-_NORMAL = frozenset({"started", "duplicate"})
+_NORMAL = frozenset({"started", "duplicate", "grouped"})
 #: Fates of messages that the inbox writes down itself, with their reason.
 _TOLD_BY_INBOX = frozenset({Disposition.DEAD_LETTER, Disposition.RELEASE, Disposition.LAPSE})
 

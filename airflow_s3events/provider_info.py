@@ -11,6 +11,7 @@ _OPERATORS = (
     "airflow_s3events.operators.dispatch",
     "airflow_s3events.operators.failed_runs",
     "airflow_s3events.operators.notification_setup",
+    "airflow_s3events.operators.objects",
     "airflow_s3events.operators.reconcile",
     "airflow_s3events.operators.redrive",
 )
@@ -30,12 +31,21 @@ _HOOKS = (
     "airflow_s3events.hooks.keys",
     "airflow_s3events.hooks.ledger",
     "airflow_s3events.hooks.notification_setup",
+    "airflow_s3events.hooks.objects",
     "airflow_s3events.hooks.own_api",
     "airflow_s3events.hooks.queue_state",
     "airflow_s3events.hooks.queues",
     "airflow_s3events.hooks.reconciliation",
     "airflow_s3events.hooks.s3_events",
     "airflow_s3events.hooks.topics",
+)
+_TRIGGERS = (
+    "airflow_s3events.triggers.arrivals",
+    "airflow_s3events.triggers.expectations",
+    "airflow_s3events.triggers.redrive",
+    "airflow_s3events.triggers.s3_event",
+    "airflow_s3events.triggers.s3_event_asset",
+    "airflow_s3events.triggers.s3_event_hold",
 )
 
 
@@ -60,14 +70,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules(*_OPERATORS),
         "sensors": _modules(*_SENSORS),
         "hooks": _modules(*_HOOKS),
-        "triggers": _modules(
-            "airflow_s3events.triggers.arrivals",
-            "airflow_s3events.triggers.expectations",
-            "airflow_s3events.triggers.redrive",
-            "airflow_s3events.triggers.s3_event",
-            "airflow_s3events.triggers.s3_event_asset",
-            "airflow_s3events.triggers.s3_event_hold",
-        ),
+        "triggers": _modules(*_TRIGGERS),
         "notifications": ["airflow_s3events.notifications.failed_runs.S3EventFailureNotifier"],
         "queues": ["airflow_s3events.queues.s3_event.S3EventQueueProvider"],
         "config": _config(),

@@ -99,15 +99,20 @@ def moment_of(value: datetime | str | None) -> datetime | None:
 
 
 def unasking(routes: Routes) -> Routes:
-    """Return the routes, which must do without asking S3.
+    """Return the routes, which must do without asking S3, and without groups.
 
     Raises:
-        ConfigurationError: One of them asks.
+        ConfigurationError: One of them asks, or has a batch.
     """
     if routes.asks:
         raise ConfigurationError(
             "routes: a filter or enrich= asks S3 about the object, and a reconciliation does not;"
             " give it routes that do without"
+        )
+    if routes.has_batches:
+        raise ConfigurationError(
+            "routes: a route has a batch, and a reconciliation starts a run for each object; leave that route"
+            " out, or give it a route to another DAG"
         )
     return routes
 

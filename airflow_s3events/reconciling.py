@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.looks import SCHEME
-from airflow_s3events.terminal import logs_aside, note
+from airflow_s3events.terminal import Progress, logs_aside, note
 
 if TYPE_CHECKING:
     from airflow_s3events.gates import Closed
@@ -31,8 +31,6 @@ CLOSED = 4
 #: AWS, Airflow or the ledger is away.
 AWAY = 5
 
-#: Seconds between two lines that say how far it has come.
-_PROGRESS_SECONDS = 2.0
 _LEDGER_SETTINGS = ("retention_days", "write_retention_days", "tolerance_seconds")
 
 
@@ -109,12 +107,13 @@ def _reconcile(args: argparse.Namespace) -> tuple[Mapping[str, Any], Closed | No
             " API; or --dry-run"
         )
     # A dry run asks nothing of Airflow.
-    round_ = _Round(work, runs or ApiRuns(AirflowRestHook()), args.outage_seconds)
-    while (closed := round_.go_on()) is not None:
-        note("reconcile", f"no run can be started now: {closed.reason}", CLOSED)
-        if args.no_wait:
-            break
-        time.sleep(closed.retry_seconds)
+    with Progress("reconcile") as progress:
+        round_ = _Round(work, runs or ApiRuns(AirflowRestHook()), args.outage_seconds, progress)
+        while (closed := round_.go_on()) is not None:
+            note("reconcile", f"no run can be started now: {closed.reason}", CLOSED)
+            if args.no_wait:
+                break
+            time.sleep(closed.retry_seconds)
     return round_.report, closed
 
 
@@ -195,8 +194,8 @@ class _Round:
     work: Reconciliation
     runs: NewRuns
     outage_seconds: float
+    progress: Progress
     report: Mapping[str, Any] = field(default_factory=dict)
-    _said_at: float = field(default_factory=time.monotonic)
 
     def go_on(self) -> Closed | None:
         """Return why no run can be started now; None at the end."""
@@ -214,9 +213,8 @@ class _Round:
         return await self.work.attempt(self.runs, self._say)
 
     def _say(self, report: Report) -> None:
-        if time.monotonic() - self._said_at >= _PROGRESS_SECONDS:
-            self._said_at = time.monotonic()
-            note("reconcile", _counts(report.serialize()), OK)
+        counts = report.serialize()
+        self.progress.at(int(counts["listed"]), _counts(counts))
 
 
 def _counts(report: Mapping[str, Any]) -> str:

@@ -72,11 +72,13 @@ class DeadLetterQueue:
         queue: The dead letter queue.
         now: Seconds since the epoch.
         idle_seconds: The queue counts as read after so long without a message.
+        tell: Called with the report after each letter.
     """
 
     queue: Queue
     now: Callable[[], float] = time.time
     idle_seconds: float = field(default_factory=lambda: _IDLE_SECONDS)
+    tell: Callable[[Report], None] = lambda _: None
 
     async def look(
         self, criteria: Criteria | None = None, *, most: int = 1_000
@@ -181,6 +183,7 @@ class DeadLetterQueue:
                 if wanted.match(letter, self.now()):
                     report.matched += 1
                     await _carry_out(act, consumer, letter, report, dry_run=dry_run)
+                self.tell(report)
                 if report.matched >= most:
                     break
         return report

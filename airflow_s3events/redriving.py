@@ -6,15 +6,15 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from airflow_s3events.dead_letters import Criteria, DeadLetter
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.redrive import MOST_LOOKED_AT, DeadLetterQueue, Report, only_source
 from airflow_s3events.sqs import MoveProgress, SqsQueue, queue_url, region_of
-from airflow_s3events.terminal import note
+from airflow_s3events.terminal import Progress, note
 
 OK = 0
 #: A setting is wrong, or AWS refuses it: nothing was changed, unless the report says otherwise.
@@ -118,14 +118,16 @@ def _criteria(args: argparse.Namespace) -> Criteria:
 
 
 async def _list(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:  # noqa: ARG001
-    letters, _ = await DeadLetterQueue(queue=queue).look(_criteria(args), most=args.most)
+    async with _reading(queue) as reader:
+        letters, _ = await reader.look(_criteria(args), most=args.most)
     for letter in letters:
         print(json.dumps(letter.serialize()) if args.json else _line(letter))
     return OK if letters else NOTHING_MATCHED
 
 
 async def _show(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:  # noqa: ARG001
-    letters, _ = await DeadLetterQueue(queue=queue).look(_criteria(args), most=args.most)
+    async with _reading(queue) as reader:
+        letters, _ = await reader.look(_criteria(args), most=args.most)
     for letter in letters:
         message = letter.message
         whole = {"attributes": dict(message.attributes), "body": message.body}
@@ -136,37 +138,49 @@ async def _show(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int: 
 async def _redrive(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:
     if args.move:
         return await _move(args, client, queue)
-    report = await DeadLetterQueue(queue=queue).replay(
-        await _destination(args, client, queue),
-        _criteria(args),
-        most=args.most,
-        max_per_second=args.max_per_second,
-        dry_run=args.dry_run,
-    )
+    to = await _destination(args, client, queue)
+    async with _reading(queue) as reader:
+        report = await reader.replay(
+            to, _criteria(args), most=args.most, max_per_second=args.max_per_second, dry_run=args.dry_run
+        )
     return _tell(args, report, "sent back")
 
 
 async def _park(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:
-    report = await DeadLetterQueue(queue=queue).park(
-        SqsQueue(client, await queue_url(client, args.to)),
-        _criteria(args),
-        most=args.most,
-        reason=args.new_reason,
-        dry_run=args.dry_run,
-    )
+    to = SqsQueue(client, await queue_url(client, args.to))
+    async with _reading(queue) as reader:
+        report = await reader.park(
+            to, _criteria(args), most=args.most, reason=args.new_reason, dry_run=args.dry_run
+        )
     return _tell(args, report, "parked")
 
 
 async def _purge(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:  # noqa: ARG001
-    letters = DeadLetterQueue(queue=queue)
-    meant = await letters.purge(_criteria(args), most=args.most, dry_run=True)
+    async with _reading(queue) as reader:
+        meant = await reader.purge(_criteria(args), most=args.most, dry_run=True)
     if args.dry_run or not meant.matched:
         return _tell(args, meant, "purged")
     name = (await queue.describe()).arn.rpartition(":")[2]
     if not _is_confirmed(args, name, meant.matched):
         return note("dead-letters", "nothing was deleted", NOT_CONFIRMED)
     # No more than was confirmed, whatever has come since.
-    return _tell(args, await letters.purge(_criteria(args), most=meant.matched), "purged")
+    async with _reading(queue) as reader:
+        report = await reader.purge(_criteria(args), most=meant.matched)
+    return _tell(args, report, "purged")
+
+
+@asynccontextmanager
+async def _reading(queue: SqsQueue) -> AsyncIterator[DeadLetterQueue]:
+    """Yield the dead letter queue, and say how far its letters have been looked at."""
+    total = (await queue.describe()).waiting
+    with Progress("dead-letters") as progress:
+
+        def tell(report: Report) -> None:
+            seen = report.looked_at
+            text = f"{seen} of about {max(seen, total)} looked at, {report.matched} of them match"
+            progress.at(seen, text, max(seen, total))
+
+        yield DeadLetterQueue(queue=queue, tell=tell)
 
 
 def _is_confirmed(args: argparse.Namespace, name: str, count: int) -> bool:
@@ -197,10 +211,11 @@ async def _move(args: argparse.Namespace, client: Any, queue: SqsQueue) -> int:
     to = None if args.to is None else (await (await _destination(args, client, queue)).describe()).arn
     rate = None if args.max_per_second is None else int(args.max_per_second)
     await queue.start_move(to, rate)
-    while (progress := await queue.latest_move()) is None or not progress.is_over:
-        if progress is not None:
-            note("dead-letters", _progress_line(progress), OK)
-        await asyncio.sleep(_MOVE_LOOK_SECONDS)
+    with Progress("dead-letters", line_seconds=0.0) as bar:
+        while (progress := await queue.latest_move()) is None or not progress.is_over:
+            if progress is not None:
+                bar.at(progress.moved, _progress_line(progress), progress.to_move)
+            await asyncio.sleep(_MOVE_LOOK_SECONDS)
     print(json.dumps({"status": progress.status, "moved": progress.moved}) if args.json else progress.status)
     return OK if progress.status == "COMPLETED" else note("dead-letters", progress.failure, SOME_REFUSED)
 

@@ -40,7 +40,7 @@ _OF_CONSUMER = {
 DISPATCHED = (
     *("events.started", "events.duplicate", "events.joined", "events.restarted", "events.stale"),
     *("events.unmatched", "events.ignored", "events.malformed", "events.put_off", "events.gave_up"),
-    *("events.dropped", "events.not_stored"),
+    *("events.dropped", "events.not_stored", "events.grouped", "events.waiting", "events.batched"),
 )
 #: of those of a ``HaulStream``,
 HAULED = (

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: Calls that hang at once. A thread cannot be ended from outside: each keeps what it holds until it returns.
 MOST_HUNG = 4
+#: Seconds after which a stop is noticed at the latest.
+_STOP_SECONDS = 0.25
 #: Seconds between two lines of the log about one kind of failure.
 _LINE_SECONDS = 60.0
 
@@ -138,6 +140,12 @@ class ThreadAsker:
             answer.get_loop().call_soon_threadsafe(_answered, answer, result)
 
 
+async def _ended(asking: asyncio.Future[Any], is_stopping: Callable[[], bool]) -> None:
+    """Wait for the end, or for a stop: a task that is killed has 5 s to give back what it holds."""
+    while not asking.done() and not is_stopping():
+        await asyncio.wait({asking}, timeout=_STOP_SECONDS)
+
+
 def _answered(answer: asyncio.Future[Any], result: tuple[Any, BaseException | None]) -> None:
     if not answer.done():
         answer.set_result(result)
@@ -192,7 +200,7 @@ class Scoring:
         Args:
             batch: Messages; what cannot be read in them is left to whoever settles it.
             ignore_before: Nothing is asked about older events: they start nothing.
-            is_stopping: Whether to ask no more: nothing more will be started.
+            is_stopping: Whether to ask, and wait, no more: nothing more will be started.
         """
         self._scored.clear()
         if self.asker is None:
@@ -203,7 +211,12 @@ class Scoring:
             name = event_id(event)
             enriched, match = self.enricher.known(event)
             if match.routes and not match.errors and name not in self._scored:
-                self._scored[name] = await self._ask(self.asker, enriched, match)
+                asking = asyncio.ensure_future(self._ask(self.asker, enriched, match))
+                await _ended(asking, is_stopping)
+                if not asking.done():
+                    asking.cancel()
+                    return
+                self._scored[name] = asking.result()
 
     def known(self, event: ObjectEvent) -> tuple[ObjectEvent, Match]:
         """Return an event of the batch with S3's facts, and the routes that get it; none: it is dropped."""

@@ -148,6 +148,32 @@ def check_turns(attributes: QueueAttributes, *, dispatchers: int = 1) -> None:
         )
 
 
+def check_batches(
+    attributes: QueueAttributes, *, open_seconds: float, life_seconds: float, dispatchers: int = 1
+) -> None:
+    """Refuse a queue that would lose what waits for its group to be closed.
+
+    Each start of the dispatcher's task within ``open_seconds`` receives it once more.
+
+    Raises:
+        ConfigurationError: ``maxReceiveCount`` leaves too few receives, or messages are kept for less than
+            twice ``open_seconds``.
+    """
+    starts = int(open_seconds // life_seconds) + 1
+    limit, least = attributes.max_receive_count, _LEAST_RECEIVES + dispatchers - 1 + starts
+    if limit is not None and limit < least:
+        raise ConfigurationError(
+            f"maxReceiveCount={limit} in the redrive policy of {attributes.arn}: set it to 20, and to no less"
+            f" than {least}, because a group may be open for {open_seconds:g} s (open_seconds of batch), and"
+            f" each start of the dispatcher, every {life_seconds:g} s (life_seconds), is a receive"
+        )
+    if attributes.retention_seconds < 2 * open_seconds:
+        raise ConfigurationError(
+            f"MessageRetentionPeriod={attributes.retention_seconds} of {attributes.arn}: set it to"
+            f" {int(2 * open_seconds)} or more, twice open_seconds of batch"
+        )
+
+
 #: One try of a run costs its message so many receives: the trigger finds it, the task starts the run, and the
 #: trigger takes it over when the task defers.
 _RECEIVES_OF_A_TRY = 3

@@ -9,7 +9,7 @@ import re
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import dag, get_current_context, task
 
-from airflow_s3events import Route, events_of, s3_event_dispatcher
+from airflow_s3events import Route, S3MergeObjectTagsOperator, events_of, s3_event_dispatcher
 from airflow_s3events.filters import event_type, suffix
 
 PERSONAL = re.compile(rb"[\w.+-]+@[\w-]+\.[\w.]+|\b\d{3}-\d{2}-\d{4}\b")
@@ -29,20 +29,11 @@ def classify():
     def look():
         (event,) = events_of(get_current_context())
         body = S3Hook().get_key(event.key, event.bucket).get()["Body"]
-        return "personal" if PERSONAL.search(body.read(1_000_000)) else "internal"
+        found = "personal" if PERSONAL.search(body.read(1_000_000)) else "internal"
+        return {"class": found, "retention": f"{YEARS[found]}y"}
 
-    @task
-    def tag(found):
-        (event,) = events_of(get_current_context())
-        tags = {"class": found, "retention": f"{YEARS[found]}y"}
-        S3Hook().get_conn().put_object_tagging(
-            Bucket=event.bucket,
-            Key=event.key,
-            Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in tags.items()]},
-        )
-        return {"object": event.uri, "version": event.version_id, "by": event.principal_id, **tags}
-
-    tag(look())
+    # Tags that the object has already stay; one that was written over meanwhile is left alone.
+    S3MergeObjectTagsOperator(task_id="tag", tags=look())
 
 
 classify()

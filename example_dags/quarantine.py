@@ -7,7 +7,7 @@ looked at is moved: what was uploaded meanwhile has an event of its own.
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import dag, get_current_context, task
 
-from airflow_s3events import Route, events_of, s3_event_dispatcher
+from airflow_s3events import Route, S3QuarantineObjectOperator, events_of, s3_event_dispatcher
 from airflow_s3events.filters import event_type, prefix
 
 PROGRAMS = (b"MZ", b"\x7fELF", b"#!")
@@ -32,22 +32,16 @@ def quarantine():
         first = S3Hook().get_conn().get_object(**version_of(event), Range="bytes=0-15")["Body"].read()
         return "isolate" if first.startswith(PROGRAMS) else "release"
 
-    @task
-    def isolate():
-        move("uploads-quarantine")
+    isolate = S3QuarantineObjectOperator(task_id="isolate", quarantine_bucket="uploads-quarantine")
 
     @task
     def release():
-        move("uploads-clean")
+        (event,) = events_of(get_current_context())
+        s3 = S3Hook().get_conn()
+        s3.copy_object(Bucket="uploads-clean", Key=event.key, CopySource=version_of(event))
+        s3.delete_object(**version_of(event))
 
-    scan() >> [isolate(), release()]
-
-
-def move(bucket):
-    (event,) = events_of(get_current_context())
-    s3 = S3Hook().get_conn()
-    s3.copy_object(Bucket=bucket, Key=event.key, CopySource=version_of(event))
-    s3.delete_object(**version_of(event))
+    scan() >> [isolate, release()]
 
 
 quarantine()

@@ -277,6 +277,13 @@ class Consumer:
         self._receiver.most_in_flight = max(1, min(count, self._settings.max_in_flight))
         self._look_again()
 
+    def wake_in(self, seconds: float | None) -> None:
+        """Have ``batches()`` yield an empty batch after so long, and not end for want of messages before.
+
+        None: have it end after ``idle_seconds`` again, and yield no empty batch.
+        """
+        self._handover.wake_at(None if seconds is None else self._now() + seconds)
+
     async def wait_out(self, outage: OutageError) -> None:
         """Pause, and return when it is time to try again what met ``outage``, or at a stop.
 

@@ -24,11 +24,17 @@ class Ending:
         self._life_seconds = float("inf") if life_seconds is None else life_seconds
         self._longest_wait_seconds = longest_wait_seconds
         self._has_received = False
+        #: The caller has something to wait for: it is never idle.
+        self.stays = False
         self.caller_is_waiting = False
         #: The end of the life.
         self.ends_at = float("inf")
         #: The end of the idle time; never while the caller works.
         self.idle_until = float("inf")
+
+    @property
+    def _patience_seconds(self) -> float:
+        return float("inf") if self.stays else self._idle_seconds
 
     def open(self, now: float) -> None:
         """Begin the life."""
@@ -37,7 +43,7 @@ class Ending:
     def caller_waits(self, now: float) -> None:
         """Begin the idle time."""
         self.caller_is_waiting = True
-        self.idle_until = now + self._idle_seconds
+        self.idle_until = now + self._patience_seconds
         self._has_received = False
 
     def caller_works(self) -> None:
@@ -48,7 +54,7 @@ class Ending:
     def message_came(self, now: float) -> None:
         """Begin the idle time anew, if the caller waits."""
         if self.caller_is_waiting:
-            self.idle_until = now + self._idle_seconds
+            self.idle_until = now + self._patience_seconds
 
     def receive_ended(self) -> None:
         """Note that the queue was asked since the caller waits: without that it cannot be called empty."""
@@ -67,6 +73,6 @@ class Ending:
         if now >= self.ends_at or (not is_batching and self.is_idle(now)):
             return None
         has_begun = self.caller_is_waiting and not is_batching
-        idle_left = self.idle_until - now if has_begun else self._idle_seconds
+        idle_left = self.idle_until - now if has_begun else self._patience_seconds
         left = min(self._longest_wait_seconds, self.ends_at - now, max(idle_left, 1.0))
         return ceil(left - _NEGLIGIBLE_SECONDS)

@@ -38,13 +38,19 @@ class Handover:
         self._settler = settler
         self._is_stopped = is_stopped
         self._wake = Wake()
+        self._wake_at: float | None = None
+
+    def wake_at(self, moment: float | None) -> None:
+        """Hand over an empty batch then, and stay until then; None: neither. While the caller works."""
+        self._wake_at = moment
+        self._ending.stays = moment is not None
 
     def ring(self) -> None:
         """Look again: something has changed."""
         self._wake.ring()
 
     async def next_batch(self) -> list[Message] | None:
-        """Wait for a batch; None: none comes any more."""
+        """Wait for a batch, an empty one where the caller is to be woken; None: none comes any more."""
         self._ending.caller_waits(self._now())
         while not self._is_over():
             if self._batch_is_ready():
@@ -52,6 +58,9 @@ class Handover:
                 batch = self._buffer.take()
                 self._receiver.receive_more()
                 return batch
+            if self._wake_at is not None and self._wake_at <= self._now():
+                self._ending.caller_works()
+                return []
             self._receiver.receive_more()
             await self._wake.wait(self._next_moment())
         return None
@@ -79,7 +88,8 @@ class Handover:
 
     def _next_moment(self) -> float | None:
         """When ``next_batch`` has to look again if nothing happens."""
-        moments = (self._buffer.ready_at() or 0.0, self._ending.idle_until, self._ending.ends_at)
+        wake_at = self._wake_at or 0.0
+        moments = (self._buffer.ready_at() or 0.0, wake_at, self._ending.idle_until, self._ending.ends_at)
         coming = [moment for moment in moments if moment > self._now()]
         first = min(coming, default=float("inf"))
         return None if first == float("inf") else first

@@ -73,13 +73,14 @@ def s3_event_dispatcher(
     if type(parallel) is not int or parallel < 1:
         raise ConfigurationError(f"parallel={parallel!r}: give a whole number from 1")
     arguments = {**_TASK_DEFAULTS, **operator_arguments, **({} if pool is None else {"pool": pool})}
-    dag = DAG(dag_id=dag_id, **{**_dag_defaults(), **(dag_arguments or {})})
-    for number in range(1, parallel + 1):
-        task_id = "dispatch" if parallel == 1 else f"dispatch_{number}"
-        operator = S3EventDispatchOperator(
-            task_id=task_id, sqs_queue=sqs_queue, routes=routes, parallel=parallel, dag=dag, **arguments
-        )
-        operator.check_settings()
+    # By ``with``, Airflow also finds a DAG that the file gives no name to.
+    with DAG(dag_id=dag_id, **{**_dag_defaults(), **(dag_arguments or {})}) as dag:
+        for number in range(1, parallel + 1):
+            task_id = "dispatch" if parallel == 1 else f"dispatch_{number}"
+            operator = S3EventDispatchOperator(
+                task_id=task_id, sqs_queue=sqs_queue, routes=routes, parallel=parallel, **arguments
+            )
+            operator.check_settings()
     return dag
 
 

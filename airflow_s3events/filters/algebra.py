@@ -212,8 +212,8 @@ def _leaves(wanted: EventFilter) -> Iterator[_Leaf]:
         yield wanted
     elif isinstance(wanted, _Not):
         yield wanted.inner
-    elif isinstance(wanted, (_All, _Any)):
-        for member in wanted.filters:
+    else:
+        for member in getattr(wanted, "filters", ()):
             yield from _leaves(member)
 
 

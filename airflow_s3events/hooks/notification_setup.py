@@ -11,6 +11,7 @@ from airflow_s3events.hooks.functions import FunctionSetupHook
 from airflow_s3events.hooks.keys import KeySetupHook
 from airflow_s3events.hooks.queues import QueueSetupHook
 from airflow_s3events.hooks.topics import TopicSetupHook
+from airflow_s3events.hooks.trails import TrailHook
 from airflow_s3events.notification_setup.errors import translated
 
 
@@ -58,6 +59,11 @@ class SetupHooks:
     def functions(self, aws_conn_id: str | None, region: str) -> FunctionSetupHook:
         """Return Lambda."""
         found: FunctionSetupHook = self._made(FunctionSetupHook, aws_conn_id, region)
+        return found
+
+    def trails(self, region: str) -> TrailHook:
+        """Return CloudTrail with the operator's own connection."""
+        found: TrailHook = self._made(TrailHook, None, region)
         return found
 
     def event_rules(self, region: str) -> EventRuleHook:

@@ -1,6 +1,6 @@
 """What a ledger knows, as pure functions from one version of a document to the next.
 
-Four kinds of documents:
+Four kinds of documents, beside those of ``turns`` and ``groups``:
 
 * ``event/<event id>/<dag id>``: an **entry**, what became of one event for one DAG.
 * ``write/<write id>``: a **write**, which event stands for one write of one object. It gives a notification
@@ -31,6 +31,8 @@ RECONCILE = "reconcile"
 _RANKS = {
     "put_off": 0,
     "not_stored": 0,
+    "grouped": 0,
+    "waiting": 0,
     "ignored": 1,
     "dropped": 1,
     "unmatched": 1,
@@ -56,7 +58,8 @@ class Decision:
     Attributes:
         event: The event.
         what: As the dispatcher counts it: ``started``, ``restarted``, ``duplicate``, ``joined``, ``stale``,
-            ``unmatched``, ``ignored``, ``dropped``, ``put_off``, ``not_stored`` or ``gave_up``.
+            ``unmatched``, ``ignored``, ``dropped``, ``put_off``, ``not_stored``, ``grouped``, ``waiting`` or
+            ``gave_up``.
         dag_id: The DAG that it was decided for; empty where no route takes the event.
         run_id: The run that the event has, where it has one.
         reason: For people.
@@ -64,6 +67,7 @@ class Decision:
         message_id: SQS's id of the message that brought it; empty for a listing.
         disposition: The fate of the message.
         origin: ``notification`` or ``reconcile``.
+        is_delivery: It was decided about a message that came; else about an event that came before.
     """
 
     event: ObjectEvent
@@ -75,6 +79,7 @@ class Decision:
     message_id: str = ""
     disposition: str = ""
     origin: str = NOTIFICATION
+    is_delivery: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +171,9 @@ def recorded(body: Body | None, decision: Decision, now: float) -> Body:
     fresh = _fresh(decision, now)
     if body is None:
         return fresh
-    seen = {"seen": body["seen"] + 1, "last_seen": now, "last_message": decision.message_id}
+    seen = {name: body[name] for name in ("seen", "last_seen", "last_message")}
+    if decision.is_delivery:
+        seen = {"seen": body["seen"] + 1, "last_seen": now, "last_message": decision.message_id}
     if _RANKS.get(decision.what, 0) < _RANKS.get(body["what"], 0):
         return {**body, **seen}
     first = {name: body[name] for name in ("event", "origin", "first_seen", "first_message", "late_seconds")}

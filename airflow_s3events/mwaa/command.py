@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from airflow_s3events.mwaa.documents import documents
 from airflow_s3events.mwaa.images import IMAGES, Image, image_of
 from airflow_s3events.mwaa.package import NAME, Package
 from airflow_s3events.mwaa.reading import from_wheel, installed
+from airflow_s3events.terminal import note, printable
 
 OK = 0
 REFUSED = 2
@@ -70,12 +70,12 @@ def run(args: argparse.Namespace) -> int:
         files = documents(_package(args.wheel, image), image, queue_resources(args))
         states = _write(files, args.out, replace=args.replace)
     except ConfigurationError as error:
-        return _refuse(str(error))
+        return note("mwaa-bundle", str(error), REFUSED)
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror or error}")
+        return note("mwaa-bundle", f"{error.filename}: {error.strerror or error}", REFUSED)
     _print(image, states, as_json=args.json)
     if not args.dead_letter_queue:
-        _note(NO_DEAD_LETTERS)
+        note("mwaa-bundle", NO_DEAD_LETTERS)
     return OK
 
 
@@ -117,14 +117,4 @@ def _print(image: Image, states: Mapping[str, str], *, as_json: bool) -> None:
         print(json.dumps({"airflow": image.airflow, "python": image.python, "files": files}))
         return
     for path, state in states.items():
-        print(f"{state:<9} {path}")
-
-
-def _refuse(reason: str) -> int:
-    _note(reason)
-    return REFUSED
-
-
-def _note(text: str) -> None:
-    if sys.stderr is not None:
-        print(f"s3events mwaa-bundle: {text}", file=sys.stderr)
+        print(f"{state:<9} {printable(path)}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from airflow_s3events.arns import Arn
+from airflow_s3events.notification_setup.trails import Trail
 
 #: Attributes of a queue, a topic or a subscription, as AWS names them.
 Attributes = Mapping[str, str]
@@ -134,6 +135,13 @@ class EventRules(Protocol):
         """Create an archive of the events that match."""
 
 
+class Trails(Protocol):
+    """CloudTrail, in one region."""
+
+    def trails(self) -> Sequence[Trail]:
+        """Return every trail, with the data events that it logs."""
+
+
 class Aws(Protocol):
     """All of them, for a connection and a region; None means the operator's own connection."""
 
@@ -154,6 +162,9 @@ class Aws(Protocol):
 
     def functions(self, aws_conn_id: str | None, region: str) -> Functions:
         """Return Lambda."""
+
+    def trails(self, region: str) -> Trails:
+        """Return CloudTrail with the operator's own connection."""
 
     def event_rules(self, region: str) -> EventRules:
         """Return EventBridge with the operator's own connection."""

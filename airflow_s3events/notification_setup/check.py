@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_s3events.arns import Arn
+from airflow_s3events.arns import Arn, bucket_arn, partition_of
 from airflow_s3events.bucket_notifications import MAX_RULES, Rule, differences, rules_of
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.calls import Aws
@@ -27,6 +27,7 @@ from airflow_s3events.notification_setup.findings import Finding, Report, error,
 from airflow_s3events.notification_setup.judgement import judge_key, judge_object, judge_policy, judge_queue
 from airflow_s3events.notification_setup.prove import probe_key, prove
 from airflow_s3events.notification_setup.queues import read_queue
+from airflow_s3events.notification_setup.trails import judge_trails
 from airflow_s3events.policies import Grant
 
 _NEAR = 0.9
@@ -50,6 +51,8 @@ class Inspection:
     prove: bool = False
     prove_prefix: str | None = None
     prove_seconds: float = 60.0
+    #: Look whether CloudTrail logs who writes and deletes objects.
+    data_events: bool = False
 
 
 def check(aws: Aws, inspection: Inspection) -> Report:
@@ -71,6 +74,8 @@ def check(aws: Aws, inspection: Inspection) -> Report:
     for destination in _destinations(rules, inspection.wanted):
         findings += looker.look(destination)
     findings += _judge_loops(place, rules, inspection)
+    if inspection.data_events:
+        findings += _judge_trails(aws, place)
     if inspection.prove:
         findings += _prove(aws, place, rules, inspection)
     return Report.of(findings)
@@ -224,6 +229,14 @@ def _judge_loops(place: Place, rules: Sequence[Rule], inspection: Inspection) ->
                     f"a DAG writes to {address}, and rule {rule.id!r} sends what is created"
                     f" under {rule.prefix!r}: each run starts the next; write elsewhere, or narrow the rule",
                 )
+
+
+def _judge_trails(aws: Aws, place: Place) -> list[Finding]:
+    try:
+        trails = aws.trails(place.region).trails()
+    except ConfigurationError as refused:
+        return [error(f"bucket {place.bucket}", f"CloudTrail cannot be asked: {refused}")]
+    return list(judge_trails(bucket_arn(place.bucket, partition=partition_of(place.region)), trails))
 
 
 def _prove(aws: Aws, place: Place, rules: Sequence[Rule], inspection: Inspection) -> Iterator[Finding]:

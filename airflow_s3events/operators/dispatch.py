@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.scores import ScoreFunction
 
-_TEMPLATED = ("sqs_queue", "dead_letter_queue", "ledger", "aws_conn_id", "region_name")
+_TEMPLATED = ("sqs_queue", "dead_letter_queue", "ledger", "audit", "aws_conn_id", "region_name")
 
 
 class S3EventDispatchOperator(BaseOperator):
@@ -80,6 +80,8 @@ class S3EventDispatchOperator(BaseOperator):
             ``scorer_timeout_seconds``, raises or answers what it may not, the routes decide.
         scorer_timeout_seconds: Default 5.
         ledger_settings: How long the ledger remembers.
+        audit: Where each decision goes as a line of JSON: ``s3://bucket/prefix`` or ``logs:<log group>``.
+            Best effort: no message waits for it. Templated.
         redact_keys: Write digests of object keys into the log instead of the keys; conf has them as ever. See
             ``run_id="opaque"`` of ``Route`` for run ids.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
@@ -114,6 +116,7 @@ class S3EventDispatchOperator(BaseOperator):
         scorer: ScoreFunction | str | None = None,
         scorer_timeout_seconds: float = 5.0,
         redact_keys: bool = False,
+        audit: str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -141,6 +144,7 @@ class S3EventDispatchOperator(BaseOperator):
         self.anomaly = anomaly
         self.scorer, self.scorer_timeout_seconds = scorer, scorer_timeout_seconds
         self.redact_keys = redact_keys
+        self.audit = audit
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_s3events.arns import Arn, bucket_arn, check_bucket
+from airflow_s3events.audit_address import AuditAddress
 from airflow_s3events.exceptions import ConfigurationError
 
 
@@ -29,6 +30,9 @@ class Resources:
     bucket: str | None = None
     #: What begins with this is what ``prove=True`` may write, and sensor and dispatcher may read.
     prefix: str = ""
+    #: Name of the bucket that takes what is quarantined, and what the keys there begin with.
+    quarantine_bucket: str | None = None
+    quarantine_prefix: str = "quarantine/"
     topic: Arn | None = None
     function: Arn | None = None
     rule: Arn | None = None
@@ -37,15 +41,19 @@ class Resources:
     enrich: tuple[str, ...] = ()
     #: ``role/ENVIRONMENT/ROLE`` of an MWAA environment: as whom its REST API is asked.
     airflow_role: Arn | None = None
+    #: Where a dispatcher's audit goes: ``s3://bucket/prefix`` or ``logs:<log group>``.
+    audit: str | None = None
+    #: Whether a check asks CloudTrail about the data events of the bucket.
+    data_events: bool = False
     #: Partition of the bucket.
     partition: str = "aws"
 
     def arn(self, kind: str) -> str | None:
         """Return the ARN of one kind of resource, as ``_NEEDS`` names them; None where there is none."""
-        if kind == "objects":
-            return f"{self.arn('bucket')}/{self.prefix}*" if self.bucket else None
-        if kind == "bucket":
-            return bucket_arn(check_bucket(self.bucket), partition=self.partition) if self.bucket else None
+        if kind in _BUCKETS:
+            return self._bucket_arn(kind)
+        if kind in _OBSERVING:
+            return self._observing_arn(kind)
         if kind in _ASKED:
             return self.arn(_ASKED[kind][1]) if _ASKED[kind][0] in self.enrich else None
         if kind == "bus":
@@ -53,7 +61,36 @@ class Resources:
         found: Arn | None = getattr(self, kind)
         return None if found is None else str(found)
 
+    def _bucket_arn(self, kind: str) -> str | None:
+        """Return the ARN of a bucket, or of those of its objects that are meant."""
+        is_quarantine = kind.startswith("quarantine")
+        name = self.quarantine_bucket if is_quarantine else self.bucket
+        if not name:
+            return None
+        arn = bucket_arn(check_bucket(name), partition=self.partition)
+        prefix = self.quarantine_prefix if is_quarantine else self.prefix
+        return f"{arn}/{prefix}*" if kind.endswith("objects") else arn
 
+    def _observing_arn(self, kind: str) -> str | None:
+        if kind == "metrics":
+            # CloudWatch knows no narrower resource for it.
+            return "*" if self.queue else None
+        if kind == "trails":
+            # Trails of other accounts and regions reach in, so that none can be named.
+            return "*" if self.data_events else None
+        address = None if self.audit is None else AuditAddress.of(self.audit)
+        if address is None or (kind == "audit_objects") != (address.kind == "s3"):
+            return None
+        if address.kind == "s3":
+            return f"{bucket_arn(address.name, partition=self.partition)}/{address.prefix}*"
+        # In the queue's region and account, as the dispatcher looks for it there.
+        found = self.queue
+        group = f"log-group:{address.name}:*"
+        return None if found is None else str(replace(found, service="logs", resource=group))
+
+
+_BUCKETS = ("bucket", "objects", "quarantine", "quarantine_objects")
+_OBSERVING = ("audit_objects", "audit_group", "metrics", "trails")
 #: Kind of resource to what must be asked for it to be needed, and the kind that it is.
 _ASKED = {
     "asked_objects": ("head", "objects"),
@@ -86,6 +123,8 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             # Without it S3 answers 403 instead of 404 for what is gone.
             "asked_bucket": ("s3:ListBucket",),
             "tagged_objects": ("s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+            "audit_objects": ("s3:PutObject",),
+            "audit_group": ("logs:CreateLogStream", "logs:PutLogEvents"),
         },
         "trigger": {
             "queue": (*_LOOK_UP, "sqs:ReceiveMessage"),
@@ -127,6 +166,32 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
             "dead_letter_key": ("kms:Decrypt",),
         },
+        "tag": {
+            "objects": (
+                *("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+                *("s3:PutObjectTagging", "s3:PutObjectVersionTagging"),
+            ),
+            "bucket": ("s3:ListBucket",),
+        },
+        "quarantine": {
+            "objects": (
+                *("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+                *("s3:DeleteObject", "s3:DeleteObjectVersion"),
+            ),
+            "bucket": ("s3:ListBucket",),
+            # What comes in parts is aborted when its copy fails.
+            "quarantine_objects": (
+                *("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject", "s3:PutObjectTagging"),
+            ),
+            "quarantine": ("s3:ListBucket",),
+        },
+        "status": {
+            "queue": _LOOK_UP,
+            "dead_letter_queue": (*_LOOK_UP, "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"),
+            "dead_letter_key": ("kms:Decrypt",),
+            "metrics": ("cloudwatch:GetMetricStatistics",),
+            "airflow_role": ("airflow:InvokeRestApi",),
+        },
         "configure": {
             "bucket": (*_READ_RULES, "s3:PutBucketNotification"),
             "queue": _MAKE_QUEUE,
@@ -161,6 +226,11 @@ _NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "function": ("lambda:GetPolicy",),
             "rule": _READ_RULE,
             "archive": ("events:DescribeArchive",),
+            "trails": (
+                "cloudtrail:DescribeTrails",
+                "cloudtrail:GetEventSelectors",
+                "cloudtrail:GetTrailStatus",
+            ),
         },
         "prove": {
             "objects": ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"),
@@ -186,6 +256,9 @@ _REQUIRED = {
     "retry": ("dead_letter_queue", "airflow_role"),
     "notify": ("queue", "dead_letter_queue"),
     "alert": ("dead_letter_queue",),
+    "tag": ("bucket",),
+    "quarantine": ("quarantine_bucket",),
+    "status": ("queue",),
     "configure": ("bucket",),
     "check": ("bucket",),
     "prove": ("bucket",),
@@ -203,7 +276,9 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
         purpose: One of ``PURPOSES``. ``dispatch`` covers ``trigger``: where tasks and triggers share a role
             (they do on MWAA) it is enough. ``redrive``, ``retry``, ``notify`` and ``alert`` are
             ``S3EventRedriveOperator``, ``S3EventRetryFailedRunsOperator``, ``S3EventFailureNotifier`` and
-            ``S3DeadLetterSensor``. ``prove`` is what ``check`` needs on top for ``prove=True``.
+            ``S3DeadLetterSensor``, ``status`` is ``s3events status``; ``tag`` and ``quarantine`` are
+            ``S3MergeObjectTagsOperator`` and ``S3QuarantineObjectOperator``. ``prove`` is what ``check``
+            needs on top for ``prove=True``.
         resources: What it works with.
 
     Raises:
@@ -217,6 +292,8 @@ def role_policy(purpose: str, resources: Resources) -> dict[str, Any]:
     found = ((kind, resources.arn(kind), actions) for kind, actions in _NEEDS[purpose].items())
     if resources.enrich and (purpose != "dispatch" or resources.bucket is None):
         raise ConfigurationError("enrich: it is for dispatch, and a policy for it needs bucket")
+    if resources.audit is not None and purpose != "dispatch":
+        raise ConfigurationError("audit: it is for dispatch")
     statements = [_allow(kind, arn, actions) for kind, arn, actions in found if arn is not None]
     return {"Version": "2012-10-17", "Statement": statements}
 

@@ -6,14 +6,16 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
+from airflow_s3events.events import BATCH_MEMBER, EVENT_MEMBER, EVENTS_MEMBER, ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.facts import PARTS, Part
 from airflow_s3events.filters import EventFilter, everything
+from airflow_s3events.routing.batch import Batch
+from airflow_s3events.routing.members import members_of, one_of
 from airflow_s3events.routing.templates import check_capture, check_template, fill
 
 # Airflow's rule for ids (validate_key in airflow/utils/helpers.py, which refuses ".." from 3.3 on).
@@ -52,6 +54,8 @@ class Route:
         enrich: What S3 is asked about the object of each event that the route gets, so that it is in the
             run's conf, under ``facts``: ``"tags"`` (one GetObjectTagging), ``"head"`` (one HeadObject:
             metadata, content type, storage class, encryption). What a filter has asked is there anyway.
+        batch: Have one run for a group of events instead of one for each: a ``Batch``, or its plain data.
+            The dispatcher needs a ledger then.
 
     Raises:
         ConfigurationError: One of them cannot be used; the text names it.
@@ -71,6 +75,7 @@ class Route:
     templates: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     label: str = ""
     note: str = ""
+    batch: Batch | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _check_dag_id(self.dag_id)
@@ -89,6 +94,9 @@ class Route:
         check_template("label", self.label, self.capture)
         check_template("note", self.note, self.capture)
         object.__setattr__(self, "templates", _plain_templates(self.templates, self.extra, self.capture))
+        if self.batch is not None:
+            object.__setattr__(self, "batch", Batch.deserialize(self.batch))
+            self._check_batch()
 
     def __reduce__(self) -> tuple[Callable[[Any], Route], tuple[Any]]:
         # A read-only mapping can be neither copied nor pickled, and Airflow copies what operators are given.
@@ -98,6 +106,14 @@ class Route:
         """Return the conf of the run that starts for the event whose ``serialize()`` is ``event_data``."""
         filled = {name: fill(text, event_data, self.capture) for name, text in self.templates.items()}
         return {EVENT_MEMBER: event_data, **copy.deepcopy(dict(self.extra)), **filled}
+
+    def batch_conf(
+        self, events_data: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the conf of a batch run; what templates say is filled from the first of its events."""
+        conf = self.conf(events_data[0])
+        del conf[EVENT_MEMBER]
+        return {EVENTS_MEMBER: list(events_data), BATCH_MEMBER: dict(about), **conf}
 
     def label_of(self, event: ObjectEvent) -> str | None:
         """Return what the readable part of an event's run id is made of; None: its key."""
@@ -117,9 +133,19 @@ class Route:
         if type(self.priority) is not int:
             raise ConfigurationError(f"priority: {self.priority!r} is not a whole number")
 
+    def _check_batch(self) -> None:
+        if self.label:
+            raise ConfigurationError("label: a batch run is named by its group; leave label out, or batch")
+        for name in (EVENTS_MEMBER, BATCH_MEMBER):
+            if name in self.extra or name in self.templates:
+                raise ConfigurationError(
+                    f"extra, templates: {name!r} is taken by the batch; use another name"
+                )
+
     def serialize(self) -> dict[str, Any]:
         """Return the route as plain data (JSON types only)."""
         return {
+            "batch": None if self.batch is None else Batch.deserialize(self.batch).serialize(),
             "capture": self.capture,
             "dag_id": self.dag_id,
             "enrich": list(self.enrich),
@@ -181,22 +207,3 @@ def _plain_templates(templates: Any, extra: Mapping[str, Any], capture: str) -> 
             raise ConfigurationError(f"templates: {name!r} is taken in the conf; use another name")
         check_template(f"templates: {name}", text, capture)
     return MappingProxyType(dict(sorted(templates.items())))
-
-
-def one_of(setting: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is not one of ``choices``; names the setting."""
-    if not isinstance(value, str) or value not in choices:
-        raise ConfigurationError(f"{setting}: {value!r} is not one of {', '.join(choices)}")
-
-
-def members_of(what: str, data: Any, cls: type, required: str) -> dict[str, Any]:
-    """Return plain data as the arguments of ``cls``; refuse what it does not have."""
-    if not isinstance(data, Mapping):
-        raise ConfigurationError(f"{what}: {data!r} is not a mapping such as {{{required!r}: ...}}")
-    known = [member.name for member in fields(cls) if member.init]
-    for name in data:
-        if name not in known:
-            raise ConfigurationError(f"{what}: unknown member {name!r}; known are {', '.join(known)}")
-    if required not in data:
-        raise ConfigurationError(f"{what}: {required!r} is missing")
-    return dict(data)

@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
-from airflow_s3events.routing.route import Route, members_of, one_of
+from airflow_s3events.routing.batch import Batch
+from airflow_s3events.routing.members import members_of, one_of
+from airflow_s3events.routing.route import Route
 
 #: Settings that are about a DAG and not about a route.
 _OF_DAG = ("max_queued_runs", "max_active_runs", "max_runs_per_minute")
@@ -125,6 +127,16 @@ class Routes:
             EventFilter.deserialize(route.when).try_predicates(f"routes: {route.name!r}")
 
     @property
+    def has_batches(self) -> bool:
+        """Whether some routes have one run for a group of events."""
+        return any(route.batch is not None for route in self)
+
+    @property
+    def has_manifests(self) -> bool:
+        """Whether some groups are closed by a manifest, which is read from S3."""
+        return any(Batch.deserialize(route.batch).manifest for route in self if route.batch is not None)
+
+    @property
     def has_priorities(self) -> bool:
         """Whether some routes are to be served before others."""
         return len({route.priority for route in self}) > 1
@@ -139,10 +151,6 @@ class Routes:
         out to be one of two.
         """
         return self._match_first(event) if self.mode == "first" else self._match_all(event)
-
-    def reach(self, event: ObjectEvent) -> tuple[str, ...]:
-        """Return the DAGs that ``event`` gets to, and those that it may have got to when it came before."""
-        return tuple(dict.fromkeys(r.dag_id for r in (*self.match(event).routes, *self.rivals(event))))
 
     def rivals(self, event: ObjectEvent) -> tuple[Route, ...]:
         """Return the routes of which one gets the event, by what S3 says of its object; none: S3 has no say.

@@ -8,6 +8,8 @@ from typing import Any
 from airflow_s3events.consumer import Consumer, ConsumerSettings
 from airflow_s3events.dispatch import Dispatcher, DispatchSettings
 from airflow_s3events.events import ObjectEvent
+from airflow_s3events.journal import Journal
+from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.routing import Routes
 from airflow_s3events.scores import ScoreFunction
 from airflow_s3events.scoring import Asker, ScorerError, load_scorer
@@ -18,6 +20,8 @@ from airflow_s3events.testing.virtual_time import run_in_virtual_time
 #: 2027-01-15 08:00 UTC, the time of the events that are built here.
 _START = 1_800_000_000.0
 _IDLE_SECONDS = 1.0
+#: Messages held for groups, as the operator has it.
+_MAX_HELD = 500
 
 
 class Clock:
@@ -61,6 +65,8 @@ class InMemoryDispatcher:
     ) -> None:
         self.clock = clock
         self.runs = InMemoryRuns()
+        #: Which event is in which batch, where a route has a ``batch``.
+        self.ledger = Ledger(MemoryStore(), now=clock)
         self._queue = queue
         self._dead_letters = dead_letters
         self._settings = DispatchSettings(
@@ -80,7 +86,10 @@ class InMemoryDispatcher:
         return [run for name, run in self.runs.started.items() if name not in before]
 
     async def _work(self, routes: Routes, asker: Asker | None) -> float:
-        settings = ConsumerSettings(idle_seconds=_IDLE_SECONDS, wait_seconds=1, receivers=1)
+        most = _MAX_HELD if routes.has_batches else 100
+        settings = ConsumerSettings(
+            idle_seconds=_IDLE_SECONDS, wait_seconds=1, receivers=1, max_in_flight=most
+        )
         consumer = Consumer(self._queue, settings, dead_letters=self._dead_letters)
         dispatcher = Dispatcher(
             inbox=consumer,
@@ -91,6 +100,9 @@ class InMemoryDispatcher:
             clock=asyncio.get_running_loop().time,
             asker=asker,
         )
+        if routes.has_batches:
+            dispatcher.journal = Journal(self.ledger)
+            dispatcher.gather_batches(self.ledger, _MAX_HELD)
         if await dispatcher.waiting() is None:
             async with consumer:
                 await dispatcher.run()

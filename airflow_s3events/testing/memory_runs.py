@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_s3events.events import EVENT_MEMBER, ObjectEvent
+from airflow_s3events.events import EVENT_MEMBER, EVENTS_MEMBER, ObjectEvent
 from airflow_s3events.exceptions import RouteError
 from airflow_s3events.settlement import RunState
 
@@ -35,6 +35,12 @@ class StartedRun:
     def event(self) -> ObjectEvent:
         """The event that started it."""
         return ObjectEvent.deserialize(self.conf[EVENT_MEMBER])
+
+    @property
+    def events(self) -> list[ObjectEvent]:
+        """The events that started it: all of a batch run's, or the one."""
+        data = self.conf.get(EVENTS_MEMBER) or [self.conf[EVENT_MEMBER]]
+        return [ObjectEvent.deserialize(one) for one in data]
 
     def context(self) -> dict[str, Any]:
         """What ``events_of`` needs of a task's context, to call a task's function without Airflow."""

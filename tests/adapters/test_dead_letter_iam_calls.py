@@ -14,6 +14,7 @@ from airflow_s3events import (
     S3EventRedriveOperator,
     S3EventRetryFailedRunsOperator,
 )
+from airflow_s3events.cli import main
 from airflow_s3events.failed_runs import FailedRun
 from airflow_s3events.policies import role_policy
 from airflow_s3events.testing.bodies import object_created_body
@@ -112,6 +113,21 @@ def test_notify(account: Account, calls: Calls) -> None:
             context(attempt)
         )
     judge(calls, role_policy("notify", account.resources()), account)
+
+
+def test_status(account: Account, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    health = {part: {"status": "healthy"} for part in ("metadatabase", "scheduler", "triggerer")}
+    answer = {"RestApiStatusCode": 200, "RestApiResponse": {**health, "jobs": [], "total_entries": 0}}
+    monkeypatch.setitem(_ANSWERS, "InvokeRestApi", answer)
+    queue = dispatchers_queue(account)
+    dead_letter(account)
+    url = account.world.queue_url("q")
+    account.world.client("sqs").send_message(QueueUrl=url, MessageBody=object_created_body("landing", "a"))
+    calls.made.clear()
+    command = ["status", queue, "--mwaa-environment", "landing", "--json", "--aws-conn-id", "aws_default"]
+    assert main(command) == 3
+    role = account.arn("airflow", "role/landing/Op")
+    judge(calls, role_policy("status", account.resources(airflow_role=role)), account)
 
 
 def test_alert(account: Account, calls: Calls) -> None:

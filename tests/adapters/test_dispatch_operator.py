@@ -280,6 +280,41 @@ def test_events_older_than_ignore_before_start_nothing(sqs: Any, queue: str, air
 # Ledger
 
 
+def test_what_was_decided_is_an_object_of_the_audit(
+    sqs: Any, s3: Any, queue: str, airflow_side: Side
+) -> None:
+    bucket = f"audits-{queue.rpartition('/')[2]}"
+    s3.create_bucket(Bucket=bucket)
+    upload(sqs, queue, "in/a.csv")
+    sqs.send_message(QueueUrl=queue, MessageBody="no event")
+    deferral_of(operator_of(queue, audit=f"s3://{bucket}/audit"))
+    lines = []
+    for found in s3.list_objects_v2(Bucket=bucket, Prefix="audit/")["Contents"]:
+        lines += s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read().decode().splitlines()
+    records = {record["outcome"]: record for record in map(json.loads, lines)}
+    assert set(records) == {"started", "malformed"}
+    assert records["started"]["key"] == "in/a.csv"
+    assert len(airflow_side.runs) == 1
+    assert records["started"]["run_id"].endswith(records["started"]["event_id"])
+
+
+def test_an_audit_store_that_is_not_there_stops_nothing(
+    sqs: Any, queue: str, airflow_side: Side, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(sqs, queue, "in/a.csv")
+    with caplog.at_level("INFO"):
+        deferral_of(operator_of(queue, audit="s3://no-such-bucket/audit"))
+    assert len(airflow_side.runs) == 1
+    assert counts(sqs, queue) == (0, 0)
+    assert "decision=audit outcome=lost" in caplog.text
+    assert "lost=1" in caplog.text
+
+
+def test_an_audit_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="audit"):
+        operator_of(audit="somewhere").check_settings()
+
+
 def test_an_order_without_a_ledger_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="ledger"):
         operator_of(ordering="newest").check_settings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pendulum
@@ -12,7 +13,7 @@ from airflow.timetables.base import TimeRestriction
 from airflow_s3events import s3_event_dispatcher
 from airflow_s3events._compat import DAG
 from airflow_s3events.exceptions import ConfigurationError
-from tests.lines import serialized
+from tests.lines import dag_bag, serialized
 
 
 def dispatcher(**kwargs: Any) -> DAG:
@@ -92,3 +93,11 @@ def test_a_setting_that_cannot_work_is_an_import_error_of_the_dag_file(wrong: di
 
 def test_its_tasks_know_how_many_of_them_a_message_may_wake() -> None:
     assert [getattr(task, "parallel", None) for task in dispatcher(parallel=3).tasks] == [3, 3, 3]
+
+
+def test_airflow_finds_it_in_a_file_that_gives_it_no_name(tmp_path: Path) -> None:
+    source = "s3_event_dispatcher(dag_id='dispatcher', sqs_queue='q', routes='process')"
+    (tmp_path / "unnamed.py").write_text(f"from airflow_s3events import s3_event_dispatcher\n{source}\n")
+    bag = dag_bag(tmp_path)
+    assert bag.import_errors == {}
+    assert list(bag.dags) == ["dispatcher"]

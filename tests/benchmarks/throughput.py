@@ -19,7 +19,7 @@ from airflow_s3events.testing import object_created_body
 from tests.benchmarks import report
 from tests.benchmarks.stage import Stage, staged
 
-_POOL = "held"
+POOL = "held"
 _RUN = "round-%d"
 
 
@@ -31,8 +31,8 @@ def main() -> None:
     options.add_argument("--stock-runs", type=int, default=60)
     chosen = options.parse_args()
     load = report.wait_quiet(chosen.quiet_seconds)
-    with staged("throughput", prepare=_prepare) as stage:
-        stage.cluster.api.call("POST", "/pools", {"name": _POOL, "slots": 0})
+    with staged("throughput", prepare=prepare) as stage:
+        stage.cluster.api.call("POST", "/pools", {"name": POOL, "slots": 0})
         for dag_id in ("ours", "floor", "target", "stock", "target_stock"):
             stage.cluster.wait_for_dag(dag_id)
         rates: dict[str, list[float]] = {"ours": [], "floor": []}
@@ -45,8 +45,9 @@ def main() -> None:
     report.publish("throughput", "Runs created a second", _text(result), result, write=chosen.write)
 
 
-def _prepare(aws: EmbeddedAws) -> Mapping[str, str]:
-    return {"BENCHMARK_STOCK": aws.notifying_bucket("stock").queue_url, "BENCHMARK_POOL": _POOL}
+def prepare(aws: EmbeddedAws) -> Mapping[str, str]:
+    """Make what the DAG files read from the environment."""
+    return {"BENCHMARK_STOCK": aws.notifying_bucket("stock").queue_url, "BENCHMARK_POOL": POOL}
 
 
 def _round(stage: Stage, side: str, number: int, count: int) -> float:
@@ -62,12 +63,13 @@ def _round(stage: Stage, side: str, number: int, count: int) -> float:
         stage.wait("the deferral", lambda: stage.deferred_seconds("ours") > 0)
         path = f"/dags/ours/dagRuns/{_RUN % number}"
         stage.cluster.api.call("PATCH", path, {"state": "failed"})
-    stage.wait("the end of the task", partial(_has_ended, stage, side, number))
+    stage.wait("the end of the task", partial(has_ended, stage, side, _RUN % number))
     return rate(stage.created_at("target")[before:])
 
 
-def _has_ended(stage: Stage, side: str, number: int) -> bool:
-    return stage.state(side, _RUN % number) in {"success", "failed"}
+def has_ended(stage: Stage, dag_id: str, run_id: str) -> bool:
+    """Whether a run is over."""
+    return stage.state(dag_id, run_id) in {"success", "failed"}
 
 
 def _stock(stage: Stage, count: int) -> float:

@@ -66,12 +66,13 @@ def _peak(stage: Stage, seconds: float) -> float:
     deadline = time.monotonic() + seconds
     most = 0
     while time.monotonic() < deadline:
-        most = max(most, sum(_pss(pid) for pid in stage.cluster.pids("triggerer")))
+        most = max(most, sum(pss(pid) for pid in stage.cluster.pids("triggerer")))
         time.sleep(0.5)
     return most / 2**20
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
+    """Memory of a process: its own and its share of what it shares, in bytes; 0 if it has ended."""
     try:
         return int(psutil.Process(pid).memory_full_info().pss)
     except psutil.Error:  # it ended meanwhile

@@ -49,6 +49,8 @@ console.log(JSON.stringify(kinds))
 #: Names of our statements to AWS's names of the kinds of resource.
 _RESOURCES = {
     "Bucket": {"bucket"},
+    "Quarantine": {"bucket"},
+    "QuarantineObjects": {"object"},
     "Objects": {"object"},
     "Queue": {"queue"},
     "DeadLetterQueue": {"queue"},
@@ -115,6 +117,7 @@ def test_aws_knows_every_action_of_a_role_s_policy_for_the_kind_of_resource_it_i
         queue_key=QUEUE,
         dead_letter_key=QUEUE,
         bucket="landing",
+        quarantine_bucket="isolated",
         topic=TOPIC,
         function=TOPIC,
         rule=RULE,

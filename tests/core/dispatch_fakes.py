@@ -142,6 +142,9 @@ class FakeInbox:
     def resume(self) -> None:
         """Receiving goes on."""
 
+    def wake_in(self, seconds: float | None) -> None:
+        """Nobody waits here."""
+
     def limit(self, count: int) -> None:
         """Nothing is received here."""
 

@@ -10,6 +10,7 @@ from airflow_s3events.anomaly import AnomalyWatch
 from airflow_s3events.dispatch import Dispatcher, DispatchSettings
 from airflow_s3events.journal import Order
 from airflow_s3events.ledger import Ledger, MemoryStore
+from airflow_s3events.metrics import Meter
 from airflow_s3events.routing import Routes
 from tests.core.dispatch_fakes import FakeInbox, FakeRuns
 from tests.core.test_enrich import message
@@ -28,7 +29,8 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        alarms = Alarms(WATCH, self.runs, self.ledger, "dispatcher/dispatch")
+        self.meter = Meter("q")
+        alarms = Alarms(WATCH, self.runs, self.ledger, "dispatcher/dispatch", meter=self.meter)
         self.inbox = FakeInbox()
         self.dispatcher = Dispatcher(
             inbox=self.inbox,
@@ -76,6 +78,8 @@ async def test_a_spike_starts_one_run_of_the_dag_with_the_evidence() -> None:
     await w.upload(98, 40)
     await w.upload(98, 40)
     ((conf),) = w.told()
+    kinds = [one.tags["kind"] for one in w.meter.drain() if one.name == "s3events.anomalies"]
+    assert kinds == [conf["s3_anomaly"]["kind"]]
     assert conf["s3_anomaly"]["kind"] == "uploads"
     assert conf["s3_anomaly"]["bucket"] == "inbox"
     assert conf["s3_anomaly"]["count"] == 20

@@ -60,6 +60,37 @@ def test_batches_end_after_idle_seconds_and_no_poll_outlasts_them() -> None:
     run_in_virtual_time(scenario())
 
 
+def test_a_caller_that_is_to_be_woken_gets_an_empty_batch_and_is_not_idle_before() -> None:
+    async def scenario() -> None:
+        queue = queue_with(1)
+        woken: list[tuple[int, float]] = []
+        async with consumer_of(queue, idle_seconds=10) as consumer:
+            async for batch in consumer.batches():
+                woken.append((len(batch), seconds()))
+                consumer.wake_in(45 if len(woken) < 3 else None)
+
+        assert woken == [(1, 0.0), (0, 45.0), (0, 90.0)]
+        assert seconds() == pytest.approx(100, abs=0.01)
+
+    run_in_virtual_time(scenario())
+
+
+def test_messages_come_before_the_caller_is_woken() -> None:
+    async def scenario() -> None:
+        queue = queue_with(1)
+        sizes = []
+        async with consumer_of(queue, idle_seconds=10, life_seconds=100) as consumer:
+            async for batch in consumer.batches():
+                sizes.append((len(batch), seconds()))
+                consumer.wake_in(30)
+                if len(sizes) == 1:
+                    asyncio.get_running_loop().call_later(20, queue.put, "another")
+
+        assert sizes == [(1, 0.0), (1, 20.0), (0, 50.0), (0, 80.0)]
+
+    run_in_virtual_time(scenario())
+
+
 def test_the_time_in_which_the_caller_works_is_not_idle() -> None:
     async def scenario() -> None:
         queue = queue_with(1)

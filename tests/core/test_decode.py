@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_s3events import __version__
-from airflow_s3events.cli import COMMANDS, main
+from airflow_s3events.cli import main
+from airflow_s3events.commands import COMMANDS
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 _COMMAND = [sys.executable, "-m", "airflow_s3events"]

@@ -239,6 +239,7 @@ class TestPlainData:
 
     def test_its_form(self) -> None:
         settings: dict[str, Any] = {
+            "batch": None,
             "capture": "",
             "enrich": [],
             "extra": {},

@@ -128,6 +128,28 @@ async def test_the_scorer_is_not_asked_while_the_dispatcher_stops() -> None:
     assert world.asked == []
 
 
+async def test_a_stop_does_not_wait_for_a_scorer_that_hangs() -> None:
+    world, release = World(), threading.Event()
+    stopping = FakeInbox()
+
+    def hang(_: ObjectEvent) -> None:
+        stopping.stopping = True
+        release.wait(LONG_SECONDS)
+
+    dispatcher = Dispatcher(
+        inbox=stopping,
+        routes=world.routes,
+        runs=world.runs,
+        settings=DispatchSettings(),
+        now=lambda: NOW,
+        clock=lambda: 0.0,
+        asker=ThreadAsker(hang, LONG_SECONDS),
+    )
+    await asyncio.wait_for(dispatcher.dispatch([message()]), LONG_SECONDS / 2)
+    assert world.runs.stored == {}
+    release.set()
+
+
 # --- an event keeps what it got -----------------------------------------------------------------------------
 
 ANSWERS = [None, Score(route="process"), Score(route="archive"), Score(drop="no")]

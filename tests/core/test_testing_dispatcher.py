@@ -13,7 +13,7 @@ from airflow_s3events import Route, Routes
 from airflow_s3events.bucket_notifications.event_types import EVENT_TYPES
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.filters import prefix
+from airflow_s3events.filters import prefix, restored
 from airflow_s3events.settlement import RunState
 from airflow_s3events.testing import (
     Clock,
@@ -185,3 +185,14 @@ async def test_runs_in_memory_are_counted_by_state(s3_dispatcher: InMemoryDispat
     await runs.clear("load", "two", {})
     assert await runs.count_queued("load") == 2
     assert await runs.count_active("load") == 2
+
+
+@pytest.mark.parametrize("payload", ["restore-completed.json", "eventbridge-restore-completed.json"])
+def test_a_restored_object_starts_its_run_and_a_restore_that_has_begun_does_not(payload: str) -> None:
+    clock = Clock()
+    queue = InMemoryQueue(clock=clock)
+    queue.put((PAYLOADS / payload).read_text())
+    queue.put(event_body("ObjectRestore:Post", "landing-zone", "cold/a.tar"))
+    (run,) = InMemoryDispatcher(queue, clock).dispatch({"use_restored": restored})
+    assert run.event.event_type == "ObjectRestore:Completed"
+    assert len(queue) == 0

@@ -13,6 +13,8 @@ from tests.repo.pages import PAGES, README, ROOT, Block, blocks
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 #: Commands of ours that ask nobody: they are run by the tests.
 OFFLINE = ("s3events iam ", "s3events mwaa-bundle ", "s3events schema")
+#: Those that ask AWS and no Airflow: they are run against an emulator.
+EMULATED = ("s3events check ", "s3events dead-letters ", "s3events tail --queue ")
 #: Pages for those who change, measure or release the package.
 FOR_CONTRIBUTORS = ("contributing.md", "releasing.md", "airflow_versions.md", "benchmarks")
 
@@ -22,6 +24,7 @@ RUN = {
     "user": "played on a whole Airflow by tests/repo/new_user.py",
     "readme": "run by .ci/run",
     "offline": "run",
+    "emulated": "run against an emulator of AWS",
     "json": "read as JSON",
     "toml": "read as a routing table",
     "mermaid": "drawn when the site is built",
@@ -39,9 +42,9 @@ def is_dag_file(block: Block) -> bool:
     return "s3_event_dispatcher(" in block.text or "@dag" in block.text
 
 
-def is_offline(block: Block) -> bool:
-    """Return whether a shell block is made of commands of ours that ask nobody."""
-    return all(line.startswith(OFFLINE) for line in block.text.splitlines())
+def is_made_of(block: Block, commands: tuple[str, ...]) -> bool:
+    """Return whether each line of a shell block begins with one of these."""
+    return all(line.startswith(commands) for line in block.text.splitlines())
 
 
 def fate(block: Block) -> str:
@@ -70,8 +73,9 @@ def _fate_of_python(block: Block) -> str:
 def _fate_of_shell(block: Block) -> str:
     if block.page in (README, TUTORIAL):
         return "readme" if block.page == README else "user"
-    if is_offline(block):
-        return "offline"
+    for key, commands in (("offline", OFFLINE), ("emulated", EMULATED)):
+        if is_made_of(block, commands):
+            return key
     return "work" if any(word in str(block) for word in FOR_CONTRIBUTORS) else "aws"
 
 

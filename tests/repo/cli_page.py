@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from airflow_s3events.cli import COMMANDS
+from airflow_s3events.commands import COMMANDS
 
 PAGE = Path(__file__).parents[2] / "docs/reference/cli.md"
 HEAD = """\
@@ -19,7 +19,11 @@ HEAD = """\
 (`python -m tests.repo.cli_page --write`), and a test compares the two.
 
 Results go to stdout, all else to stderr. Text that is somebody else's, such as object keys, is printed as
-ASCII. Tables are drawn on a terminal and plain elsewhere; with `--json` there is JSON alone.
+ASCII. Tables are drawn on a terminal and plain elsewhere; with `--json` there is JSON alone. Long work shows
+a bar on a terminal, and a line every two seconds elsewhere.
+
+`eval "$(s3events completion bash)"` in `~/.bashrc`, or the same with `zsh` in `~/.zshrc`, completes
+commands, options and their choices.
 
 Exit statuses mean the same everywhere, as far as a command has them:
 

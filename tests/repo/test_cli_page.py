@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from airflow_s3events.cli import COMMANDS
+from airflow_s3events.commands import COMMANDS
 from tests.repo.cli_page import PAGE, actions_of, is_shown, parser_of, text
 
 
@@ -25,6 +25,13 @@ def test_every_exit_status_of_a_command_is_in_its_help(command: str) -> None:
     told = re.search(r"Exit status:(.*)", parser_of(command).description or "", re.DOTALL)
     assert told is not None
     assert {value for value in statuses if value < 10} <= set(map(int, re.findall(r"\b\d\b", told[1])))
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"completion"}))
+def test_every_command_and_every_one_of_its_own_can_print_json(command: str) -> None:
+    parser = parser_of(command)
+    for one in actions_of(parser).values() or [parser]:
+        assert "--json" in one.format_help()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

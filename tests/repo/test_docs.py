@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shlex
@@ -50,6 +52,15 @@ def test_airflow_reads_the_dag_files_of_a_page(page: list[Block], tmp_path: Path
         bag = dag_bag(tmp_path / f"block_{number}.py", safe_mode=False)
         assert bag.import_errors == {}, str(block)
         assert bag.dags != {}, str(block)
+
+
+def test_a_filter_reads_as_its_page_shows() -> None:
+    page = list(blocks(ROOT / "docs" / "how-to" / "filter.md"))
+    (shown,) = [block for block in page if block.language == "text"]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(page[page.index(shown) - 1].text, {})  # noqa: S102
+    assert printed.getvalue() == shown.text
 
 
 def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:

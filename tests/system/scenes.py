@@ -106,7 +106,10 @@ class Scene:
     def started(self) -> Counter[str]:
         """Runs of the target for each key."""
         runs = self.cluster.runs(self.target) if self.cluster.api.has_dag(self.target) else []
-        return Counter(run["conf"]["s3_event"]["key"] for run in runs)
+        confs = [run["conf"] for run in runs]
+        return Counter(
+            event["key"] for conf in confs for event in conf.get("s3_events") or [conf["s3_event"]]
+        )
 
     def waits_until(self, probe: Callable[[], T], what: str, timeout_seconds: float = 200.0) -> T:
         """Ask until the answer is true."""

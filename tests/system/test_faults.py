@@ -1,4 +1,4 @@
-"""A small run of the fault harness: one worker and one triggerer are killed, and no object is lost or twice.
+"""A small run of the fault harness: two kills and an SQS that throttles, and no object is lost or twice.
 
 It has an Airflow and a PostgreSQL of its own, with short time-outs (``SHORT`` in ``faults/stage.py``): with
 Airflow's own, a dead worker is noticed after five minutes. It takes two to three minutes;
@@ -19,7 +19,8 @@ import pytest
 from tests.system.postgres import PostgresMissingError, find_binaries
 
 ROOT = Path(__file__).parents[2]
-_OBJECTS = 120
+_OBJECTS = 200
+_FAULTS = ("worker", "triggerer", "sqs-throttles")
 
 
 def _missing() -> str:
@@ -37,11 +38,15 @@ def _missing() -> str:
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(bool(_missing()), reason=_missing())
-def test_killing_a_worker_and_a_triggerer_neither_loses_nor_doubles_a_run(tmp_path: Path) -> None:
-    report = _play("--objects", str(_OBJECTS), "--kills", "worker,triggerer", "--short", folder=tmp_path)
+def test_kills_and_throttling_neither_lose_nor_double_a_run(tmp_path: Path) -> None:
+    report = _play("--objects", str(_OBJECTS), "--kills", ",".join(_FAULTS), "--short", folder=tmp_path)
     assert report["audit"]["clean"], report
     assert report["audit"]["runs"] == _OBJECTS
-    assert [fault["in_flight_at_kill"]["in_flight"] > 0 for fault in report["faults"]] == [True, True]
+    assert [fault["in_flight_at_kill"]["in_flight"] > 0 for fault in report["faults"]] == [True] * len(
+        _FAULTS
+    )
+    assert all(fault["met"] > 0 for fault in report["faults"])
+    assert report["audit"]["malformed"] == _OBJECTS // 100
     assert report["repeated"] == _OBJECTS // 10
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.system.faults import silence
-from tests.system.faults.audit import is_clean, judge
+from tests.system.faults.audit import is_clean, judge, judge_dead_letters
 from tests.system.faults.plan import draw
 
 _OBJECTS = [{"key": "a", "version_id": "1", "size": 3}, {"key": "a", "version_id": "2", "size": 4}]
@@ -21,7 +21,8 @@ def _conf(version_id: str, size: int, key: str = "a") -> dict[str, Any]:
 
 
 def _verdict(*confs: dict[str, Any], **queues: dict[str, int]) -> bool:
-    return is_clean({**judge(_MANIFEST, confs), "queue": _EMPTY, "dlq": _EMPTY, **queues})
+    letters = judge_dead_letters([], ["?"] * queues.get("dlq", _EMPTY)["visible"])
+    return is_clean({**judge(_MANIFEST, confs), **letters, "queue": _EMPTY, "dlq": _EMPTY, **queues})
 
 
 def test_one_run_for_each_object_is_clean() -> None:
@@ -49,6 +50,17 @@ def test_a_message_left_in_a_queue_is_not_clean(queue: str, where: str) -> None:
     assert not _verdict(_conf("1", 3), _conf("2", 4), **{queue: {**_EMPTY, where: 1}})
 
 
+def test_what_is_malformed_belongs_in_the_dead_letter_queue_and_nothing_else_does() -> None:
+    found = judge_dead_letters(["a", "b", "c"], ["b", "a", "a", "x"])
+    assert found == {
+        "malformed": 3,
+        "not_dead_lettered": 1,
+        "dead_lettered_again": 1,
+        "wrongly_dead_lettered": 1,
+        "dead": ["x"],
+    }
+
+
 def test_a_seed_draws_one_plan_and_another_seed_another() -> None:
     kinds = ["triggerer", "worker", "scheduler"]
     assert draw(100, 7, kinds) == draw(100, 7, kinds)
@@ -61,6 +73,7 @@ def test_a_plan_holds_every_object_once_half_of_them_uploads_a_tenth_sent_twice(
     assert [one.number for one in planned] == list(range(100))
     assert sum(one.is_upload for one in planned) == 50
     assert sum(one.copy_delay is not None for one in planned) == 10
+    assert sum(one.has_bad_neighbour for one in planned) == 1
     assert Counter(wave.kill and wave.kill.kind for wave in waves) == {"triggerer": 1, "worker": 1, None: 1}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.settlement import check_hold, check_redrive, check_turns
+from airflow_s3events.settlement import check_batches, check_hold, check_redrive, check_turns
 
 if TYPE_CHECKING:
     from airflow_s3events.hooks.s3_events import S3EventsHook
@@ -35,6 +35,13 @@ async def open_queues(operator: S3EventDispatchOperator, hook: S3EventsHook, cli
     check_redrive(attributes, dispatchers=operator.parallel)
     if operator.ordering == "per_key":
         check_turns(attributes, dispatchers=operator.parallel)
+    if open_seconds := _open_seconds(operator):
+        check_batches(
+            attributes,
+            open_seconds=open_seconds,
+            life_seconds=operator.life_seconds,
+            dispatchers=operator.parallel,
+        )
     dead_letters = await _dead_letters(operator, hook, client, attributes)
     if operator.acknowledge == "run_succeeded":
         check_hold(
@@ -44,6 +51,14 @@ async def open_queues(operator: S3EventDispatchOperator, hook: S3EventsHook, cli
             dispatchers=operator.parallel,
         )
     return Queues(queue, attributes, dead_letters)
+
+
+def _open_seconds(operator: S3EventDispatchOperator) -> float:
+    """Return how long a group may be open; 0: there are none."""
+    from airflow_s3events.routing import Batch, Routes
+
+    batches = [route.batch for route in Routes.of(operator.routes) if route.batch is not None]
+    return max((Batch.deserialize(batch).open_seconds for batch in batches), default=0.0)
 
 
 async def _dead_letters(

@@ -33,7 +33,6 @@ def check(operator: S3EventDispatchOperator) -> None:
     Raises:
         ConfigurationError: One of them cannot work; names it and says what to put there.
     """
-    from airflow_s3events.journal import Order
     from airflow_s3events.routing import Routes
 
     routes = Routes.of(operator.routes)
@@ -55,14 +54,23 @@ def check(operator: S3EventDispatchOperator) -> None:
             f"ignore_before={operator.ignore_before!r}: give a datetime with a time zone"
         )
     _check_age(operator.max_age_seconds)
+    _check_ledger(operator, routes)
+
+
+def _check_ledger(operator: S3EventDispatchOperator, routes: Routes) -> None:
+    """Look at what is done with a ledger."""
+    from airflow_s3events.journal import Order
+
     Order.of(operator.ordering, ledger=operator.ledger)
     if operator.ordering == "per_key" and operator.acknowledge == "run_succeeded":
         raise ConfigurationError(
             "ordering='per_key': it goes with acknowledge='run_stored' only, since a failed run that is"
             " started again would hold all others of its key back"
         )
-    _check_scorer(operator)
-    _check_anomaly(operator)
+    for check_part in (_check_scorer, _check_anomaly, _check_audit):
+        check_part(operator)
+    if routes.has_batches:
+        _check_batches(operator, routes)
 
 
 def _check_holding(routes: Routes) -> None:
@@ -73,6 +81,53 @@ def _check_holding(routes: Routes) -> None:
             " several times while its run works, when S3 may say something else; use enrich= of the route, or"
             " 'run_stored'"
         )
+
+
+def _check_batches(operator: S3EventDispatchOperator, routes: Routes) -> None:
+    if operator.ledger is None:
+        raise ConfigurationError("batch: which event is in which batch is kept in a ledger: set ledger, too")
+    if operator.acknowledge != "run_stored":
+        raise ConfigurationError(
+            "batch: it goes with acknowledge='run_stored' only; a batch run that failed is started again by"
+            " clearing it in Airflow, its conf holds all its events"
+        )
+    if operator.scorer is not None:
+        raise ConfigurationError(
+            "batch: it goes without a scorer only, which may say something else of an event whose group is"
+            " open; leave one of the two out"
+        )
+    if operator.ordering != "none":
+        raise ConfigurationError("batch: it goes with ordering='none' only; leave one of the two out")
+    if operator.max_age_seconds is not None:
+        raise ConfigurationError(
+            "max_age_seconds: with a batch an event could become too old while its group is open; leave it"
+            " out, and set open_seconds of the batch"
+        )
+    _check_batch_routes(routes, operator.max_held)
+
+
+def _check_batch_routes(routes: Routes, max_held: int) -> None:
+    from airflow_s3events.routing import Batch
+
+    if routes.filters_ask:
+        raise ConfigurationError(
+            "batch: a filter of routes asks S3 about the object, and a message may be read several times"
+            " while its group is open, when S3 may say something else; use enrich= of the route"
+        )
+    for route in routes:
+        if route.batch is not None and (count := Batch.deserialize(route.batch).count) > max_held:
+            raise ConfigurationError(
+                f"batch: count={count} of route {route.name!r} is more than max_held={max_held}, so"
+                " it would never be reached; give a smaller count, or a larger max_held (2000 at most)"
+            )
+
+
+def _check_audit(operator: S3EventDispatchOperator) -> None:
+    from airflow_s3events.audit_address import AuditAddress
+
+    # What a template makes of it is looked at when the task works.
+    if operator.audit is not None and "{{" not in operator.audit:
+        AuditAddress.of(operator.audit)
 
 
 def _check_anomaly(operator: S3EventDispatchOperator) -> None:

@@ -16,6 +16,7 @@ from airflow_s3events.operators.dispatching.queues import Queues, open_queues
 from airflow_s3events.preload import uncollected
 
 if TYPE_CHECKING:
+    from airflow_s3events.batch_runs import ManifestSource
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.dispatch import Dispatcher
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.journal import Journal, Order
     from airflow_s3events.ledger import Ledger
+    from airflow_s3events.metrics import Meter
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.reporting import Reporter
     from airflow_s3events.scoring import Asker
@@ -49,9 +51,11 @@ class Shift:
         self._held_elsewhere = held_elsewhere
         self._consumer: Consumer | None = None
         self._source: FactSource | None = None
+        self._manifests: ManifestSource | None = None
         self._asker: Asker | None = None
         self._is_stopped = False
         self._log: DecisionLog | None = None
+        self._meter: Meter | None = None
 
     def stop(self) -> None:
         """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
@@ -73,7 +77,7 @@ class Shift:
                     hook = await asyncio.to_thread(self._operator.hook)
                     self._asker = self._make_asker()
                     client = await stack.enter_async_context(hook.open_client())
-                    self._source = await stack.enter_async_context(self._open_source())
+                    await stack.enter_async_context(self._open_source())
                 closed = await self._drain(hook, client, gates, asked)
         finally:
             asked.cancel()
@@ -98,29 +102,40 @@ class Shift:
                 # Each gate remembers its answer; one that got none is asked again.
                 closed = await dispatcher.waiting()
                 if closed is None:
-                    async with self._journal() as dispatcher.journal, consumer:
+                    async with self._journal() as journal, self._audit(dispatcher), consumer:
+                        dispatcher.journal = journal
+                        self._gather(dispatcher)
                         closed = await dispatcher.run()
         finally:
             self._report(consumer, dispatcher)
         return closed
 
+    def _gather(self, dispatcher: Dispatcher) -> None:
+        """Have messages held for groups, where there is a ledger."""
+        ledger = dispatcher.journal.ledger
+        if ledger is not None:
+            dispatcher.gather_batches(ledger, self._operator.max_held, self._manifests)
+
     @asynccontextmanager
-    async def _open_source(self) -> AsyncIterator[FactSource | None]:
+    async def _open_source(self) -> AsyncIterator[None]:
         """Open the client that asks S3 about objects, where a route asks; the region is the queue's."""
         from airflow_s3events.routing import Routes
 
         operator = self._operator
-        if not Routes.of(operator.routes).asks:
-            yield None
+        routes = Routes.of(operator.routes)
+        if not routes.asks and not routes.has_manifests:
+            yield
             return
         from airflow_s3events.enrich import S3Facts
         from airflow_s3events.hooks.s3_events import bucket_hook
+        from airflow_s3events.s3 import S3Bucket
         from airflow_s3events.sqs import region_of
 
         aws = operator.aws_arguments()
         aws["region_name"] = aws["region_name"] or region_of(operator.sqs_queue)
         async with bucket_hook(**aws).open_client() as client:
-            yield S3Facts(client)
+            self._source, self._manifests = S3Facts(client), S3Bucket(client)
+            yield
 
     def _make_asker(self) -> Asker | None:
         """Load the scorer, before any message is received."""
@@ -139,6 +154,23 @@ class Shift:
         settings = operator.ledger_settings
         return open_journal(operator.ledger, operator.ordering, settings, aws=aws, make=self._make_journal)
 
+    @asynccontextmanager
+    async def _audit(self, dispatcher: Dispatcher) -> AsyncIterator[None]:
+        from airflow_s3events.hooks.audit import open_audit
+
+        operator = self._operator
+        opened = open_audit(
+            operator.audit,
+            sqs_queue=operator.sqs_queue,
+            dispatcher=f"{operator.dag_id}/{operator.task_id}",
+            aws=operator.aws_arguments(),
+            meter=dispatcher.meter,
+            lines=dispatcher.lines,
+        )
+        async with opened as trail:
+            dispatcher.audit = trail.note_outcomes
+            yield
+
     def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
         from airflow_s3events.alarms import Alarms, WatchingJournal
         from airflow_s3events.journal import Journal
@@ -147,7 +179,8 @@ class Shift:
         if operator.anomaly is None:
             return Journal(ledger, order)
         name = f"{operator.dag_id}/{operator.task_id}"
-        return WatchingJournal(ledger, order, Alarms(operator.anomaly, airflow_runs(), ledger, name))
+        alarms = Alarms(operator.anomaly, airflow_runs(), ledger, name, meter=self._meter)
+        return WatchingJournal(ledger, order, alarms)
 
     def _reporter(self, consumer: Consumer, dispatcher: Dispatcher, queues: Queues) -> Reporter:
         from airflow_s3events import reporting
@@ -163,6 +196,8 @@ class Shift:
             if holder is not None:
                 meter.gauge("messages.held", len(holder))
                 note_outcomes(meter, holder.counts, HELD)
+            if dispatcher.batches is not None:
+                meter.gauge("messages.held", len(dispatcher.batches))
 
         return reporting.Reporter(meter, emitter("task"), note=note, describe=queues.queue.describe)
 
@@ -189,6 +224,7 @@ class Shift:
             max_receive_count=queues.attributes.max_receive_count,
             has_dead_letters=queues.dead_letters is not None,
         )
+        self._meter = Meter(operator.sqs_queue)
         dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(operator.routes),
@@ -198,7 +234,7 @@ class Shift:
             clock=time.monotonic,
             gates=gates,
             source=self._source,
-            meter=Meter(operator.sqs_queue),
+            meter=self._meter,
             asker=self._asker,
             lines=self._lines(),
         )
@@ -226,6 +262,8 @@ class Shift:
         if dispatcher.holder is not None:
             held, ended = len(dispatcher.holder), dict(dispatcher.holder.counts)
             log.info("On hold: %d. Runs: %s", held, ended)
+        if dispatcher.batches is not None:
+            log.info("Given back, their groups are open: %d", len(dispatcher.batches))
 
 
 def consumer_settings(
@@ -237,8 +275,9 @@ def consumer_settings(
         ConfigurationError: One of them cannot work.
     """
     from airflow_s3events.consumer import ConsumerSettings
+    from airflow_s3events.routing import Routes
 
-    holds = operator.acknowledge == "run_succeeded"
+    holds = operator.acknowledge == "run_succeeded" or Routes.of(operator.routes).has_batches
     most = max(1, operator.max_held - held_elsewhere) if holds else operator.max_in_flight
     return ConsumerSettings(
         visibility_seconds=operator.visibility_seconds,

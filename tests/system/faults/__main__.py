@@ -43,11 +43,11 @@ def main() -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="s3events-faults-"))
     try:
         timeouts = SHORT if options.short else DEFAULT
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"max_receive_count": options.max_receives}
         if options.scenario == "failed-runs":
             timeouts = failing.SHORT_TIMEOUTS if options.short else DEFAULT
             more = {"dags_source": failing.DAGS, "max_receive_count": failing.MAX_RECEIVES}
-            more["on_redelivery"] = options.on_redelivery
+            more |= {"on_redelivery": options.on_redelivery}
         more |= {"seed": options.seed, "parallel": options.parallel, "scale_out": options.scale_out}
         with set_up(folder, timeouts, say=say, **more) as stage:
             report = _play(stage, options)
@@ -102,6 +102,7 @@ def _options() -> argparse.Namespace:
         "--kills", type=_kinds, default=_kinds(_KILLS), help=f"of {', '.join(KINDS)}; default {_KILLS}"
     )
     parser.add_argument("--parallel", type=int, default=1, help="dispatchers side by side")
+    parser.add_argument("--max-receives", type=int, default=5, help="maxReceiveCount of the redrive policy")
     parser.add_argument(
         "--scale-out", action="store_true", help="Celery over Redis, two schedulers, triggerers and workers"
     )

@@ -117,13 +117,19 @@ def is_clean(result: Mapping[str, Any]) -> bool:
     return result["runs"] == result["objects"] and not any(result[name] for name in faults) and not any(left)
 
 
-def judge_dead_letters(malformed: Iterable[str], dead: Iterable[str]) -> dict[str, int]:
-    """Return how many malformed bodies are not in the dead letter queue once, and what else is there."""
-    sent, found = Counter(malformed), Counter(dead)
+def judge_dead_letters(malformed: Iterable[str], dead: Iterable[str]) -> dict[str, Any]:
+    """Return how many malformed bodies are not in the dead letter queue, and what else is there.
+
+    One that is there twice was sent, and its sender was killed before it could delete it where it came from.
+    """
+    sent, found = set(malformed), Counter(dead)
+    others = sorted(set(found) - sent)
     return {
-        "malformed": sent.total(),
-        "not_dead_lettered": (sent - found).total(),
-        "wrongly_dead_lettered": (found - sent).total(),
+        "malformed": len(sent),
+        "not_dead_lettered": len(sent - set(found)),
+        "dead_lettered_again": sum(found[body] - 1 for body in sent & set(found)),
+        "wrongly_dead_lettered": len(others),
+        "dead": [body[:500] for body in others[:_NAMED]],
     }
 
 

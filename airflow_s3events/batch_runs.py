@@ -1,0 +1,297 @@
+"""Batch runs: messages held while their groups are open, one run for a closed batch, then their settlement.
+
+Knows neither Airflow nor AWS. What it holds is only what SQS would show to others if it did not: which events
+are in which batch stands in the ledger, so it may die at any moment, and others may work beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from airflow_s3events.arrivals import locations
+from airflow_s3events.enrich import Enricher, events_in
+from airflow_s3events.events import ObjectEvent, utc_text
+from airflow_s3events.exceptions import ChannelError, ConfigurationError, OutageError, RouteError
+from airflow_s3events.gates import Closed, Gate
+from airflow_s3events.gathering import Gathered, Groups, Wanted
+from airflow_s3events.holding import Run, Waiting
+from airflow_s3events.identity import event_id
+from airflow_s3events.inbox import Inbox
+from airflow_s3events.ledger.groups import ClosedBatch, Group, View
+from airflow_s3events.ledger.ledger import Verdict
+from airflow_s3events.looks import Content, Location
+from airflow_s3events.manifests import keys_of_manifest
+from airflow_s3events.messages import Message
+from airflow_s3events.ordering import by_sequencer, in_order
+from airflow_s3events.routing import Route
+from airflow_s3events.settlement import Disposition, RunState
+from airflow_s3events.starting import Outcome, Runs
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at groups, which other dispatchers may close, too.
+_LOOK_SECONDS = 10.0
+#: First delay of a message whose batch run Airflow took and does not have, or that a fault of ours keeps.
+_NOT_STORED_SECONDS = 30.0
+#: The same where too much of its group waits for runs.
+_FULL_SECONDS = 60.0
+
+
+class ManifestSource(Protocol):
+    """Who reads manifests."""
+
+    async def answer(self, question: Content) -> tuple[ObjectEvent, bytes] | None:
+        """Return what is in the object; OutageError, or ConfigurationError where a setting is wrong."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchRuns:
+    """What a dispatcher holds for groups, and the runs that it makes of closed batches.
+
+    Args:
+        inbox: Keeps messages in flight, and settles them.
+        runs: Airflow's DAG runs.
+        gates: The door of each DAG.
+        groups: What the ledger keeps.
+        max_held: Messages held, at most; then the oldest group is closed.
+        manifests: Reads objects; needed where a batch has a ``manifest``.
+        counts: Told of ``batch_runs`` and of ``batched`` events.
+    """
+
+    inbox: Inbox
+    runs: Runs
+    gates: Mapping[str, Gate]
+    groups: Groups
+    max_held: int
+    counts: Counter[str] = field(default_factory=Counter)
+    manifests: ManifestSource | None = None
+    _held: dict[str, Waiting] = field(default_factory=dict)
+    #: Of each run that a message is held for: its group and route.
+    _where: dict[Run, tuple[Group, Route]] = field(default_factory=dict)
+    _gathered: dict[Run, Gathered] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def take(self, wanted: Sequence[tuple[ObjectEvent, Route]]) -> None:
+        """Put the events of one batch of messages into their groups, in bulk.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        asked = [Wanted(event, route) for event, route in wanted]
+        found = await self.groups.join(asked)
+        self._gathered = {(event_id(w.event), w.route.dag_id): f for w, f in zip(asked, found, strict=True)}
+
+        for event, gathered in zip((event for event, _ in wanted), found, strict=True):
+            if gathered.is_unread and self.manifests is not None:
+                parts, fault = await _parts(event, self.manifests)
+                await self.groups.note_manifest(gathered, parts, fault)
+
+    def outcome(self, event: ObjectEvent, route: Route) -> Outcome | None:
+        """Return what became of an event that was taken; None: it was not."""
+        found = self._gathered.get((event_id(event), route.dag_id))
+        if found is None:
+            return None
+        run = (route.dag_id, found.run_id)
+        if found.is_stored:
+            return Outcome("duplicate", run=run)
+        if not found.run_id:
+            reason = "the closed batches of its group wait for their runs"
+            return Outcome("put_off", Disposition.RELEASE, reason, _FULL_SECONDS)
+        self._where[run] = (found.group, route)
+        what = "grouped" if found.is_new else "waiting"
+        return Outcome(what, Disposition.HOLD, "it waits for its group to be closed", run=run)
+
+    def hold(self, waiting: Waiting) -> None:
+        """Hold a message until the batch runs of its events are stored."""
+        self._held[waiting.message.message_id] = waiting
+
+    async def close(self) -> list[tuple[Message, Route, Closed]]:
+        """Close what it is time for, make the runs of closed batches, and delete what is stored.
+
+        Twice gives the same. Returns the messages whose batch can have no run now: they are held no longer.
+
+        Raises:
+            OutageError: Airflow or the ledger is away; nothing was deleted.
+        """
+        self._forget_lapsed()
+        views = await self._look()
+        shut: dict[Run, Closed] = {}
+        for name, (group, route) in self._groups().items():
+            for closed in () if (view := views[name]) is None else view.closed:
+                if (reason := await self._start(group, route, closed)) is not None:
+                    shut[route.dag_id, closed.run_id] = reason
+        views = await self.groups.look(self._groups())
+        await self._settle(views)
+        self._wake(views)
+        return self._put_off(shut)
+
+    def _forget_lapsed(self) -> None:
+        """What SQS shows to others again is theirs: its redelivery finds its batch."""
+        held = {name: one for name, one in self._held.items() if self.inbox.holds(one.message)}
+        self._held = held
+        wanted = {run for one in held.values() for run in one.runs}
+        self._where = {run: where for run, where in self._where.items() if run in wanted}
+
+    def _groups(self) -> dict[str, tuple[Group, Route]]:
+        return {group.name: (group, route) for group, route in self._where.values()}
+
+    async def _look(self) -> dict[str, View | None]:
+        views = await self.groups.look(self._groups())
+        found = {name: view for name, view in views.items() if view is not None}
+        if len(self._held) >= self.max_held and not any(view.closed for view in found.values()):
+            # More cannot be received, so none of these groups could grow: they would seem to be idle.
+            oldest = min(found, key=lambda name: found[name].opened_at)
+            views |= await self.groups.look({oldest: self._groups()[oldest]}, needs_room=True)
+        return views
+
+    async def _start(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
+        """See to it that a closed batch has its run, and note it; return why it cannot have one now."""
+        gate = self.gates[route.dag_id]
+        shut = await gate.check()
+        if shut is not None:
+            return shut
+        try:
+            return await self._make(group, route, closed)
+        except RouteError as error:
+            return gate.refuse(error)
+        except (ChannelError, OutageError):
+            raise
+        except Exception as error:
+            # As with a single event: a fault that one batch brings out must not stop the queue.
+            log.exception("The run of batch %s could not be made and is put off", closed.run_id)
+            return Closed(f"unexpected {type(error).__name__}: {error}", _NOT_STORED_SECONDS, refused=True)
+
+    async def _make(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
+        events = await self.groups.events_of(group, closed)
+        if events is not None:
+            ordered = _in_order(events)
+            conf = route.batch_conf(ordered, _about(group, closed))
+            is_new = await self.runs.create(route.dag_id, closed.run_id, conf, route.note_of(ordered[0]))
+            if await self.runs.state(route.dag_id, closed.run_id) is RunState.NONE:
+                return _not_stored(route, closed, is_new)
+            self._count(route, closed, is_new)
+        await self.groups.finish(group, closed, events)
+        return None
+
+    def _count(self, route: Route, closed: ClosedBatch, is_new: bool) -> None:
+        if is_new:
+            self.gates[route.dag_id].started()
+            self.counts["batch_runs"] += 1
+            self.counts["batched"] += len(closed.members)
+
+    async def _settle(self, views: Mapping[str, View | None]) -> None:
+        """Delete each message whose events are in no open and no closed batch any more."""
+        there = {
+            (self._groups()[name][0].dag_id, run_id)
+            for name, view in views.items()
+            if view is not None
+            for run_id in (view.open_run_id, *(one.run_id for one in view.closed))
+        }
+        gone = {name for name, view in views.items() if view is None}
+        for message_id, waiting in list(self._held.items()):
+            if any(self._where[run][0].name in gone for run in waiting.runs):
+                del self._held[message_id]
+                self.inbox.release(
+                    waiting.message, delay_seconds=0.0, reason="the ledger lost its group", outcome="put_off"
+                )
+            elif not there & set(waiting.runs):
+                del self._held[message_id]
+                await self._done(waiting)
+
+    async def _done(self, waiting: Waiting) -> None:
+        if not waiting.bad:
+            self.inbox.acknowledge(waiting.message)
+            return
+        try:
+            await self.inbox.dead_letter(waiting.message, waiting.bad, {}, outcome="malformed")
+        except ConfigurationError as error:
+            reason = f"{error}: {waiting.bad}"
+            self.inbox.release(waiting.message, delay_seconds=900.0, reason=reason, outcome="malformed")
+
+    def _wake(self, views: Mapping[str, View | None]) -> None:
+        """Have the inbox stay, and hand over an empty batch when it is time to look again."""
+        if not self._held:
+            self.inbox.wake_in(None)
+            return
+        now = self.groups.ledger.now()
+        moments = [view.closes_at - now for view in views.values() if view is not None]
+        self.inbox.wake_in(max(0.0, min([*moments, _LOOK_SECONDS])))
+
+    def _put_off(self, shut: Mapping[Run, Closed]) -> list[tuple[Message, Route, Closed]]:
+        put_off = []
+        for message_id, waiting in list(self._held.items()):
+            run = next((run for run in waiting.runs if run in shut), None)
+            if run is not None:
+                del self._held[message_id]
+                put_off.append((waiting.message, self._where[run][1], shut[run]))
+        return put_off
+
+
+async def _parts(event: ObjectEvent, manifests: ManifestSource) -> tuple[tuple[Location, ...] | None, str]:
+    """Return what a manifest lists, or why that cannot be known: then something else closes its group."""
+    try:
+        answer = await manifests.answer(Content(Location(event.bucket, event.key)))
+        if answer is None:
+            return None, "it is there no more"
+        keys = keys_of_manifest(answer[1], Location(event.bucket, event.key).uri)
+        return locations(keys, event.bucket, "manifest"), ""
+    except ConfigurationError as error:
+        log.warning("A manifest closes no group: %s", error)
+        return None, str(error)
+
+
+def _not_stored(route: Route, closed: ClosedBatch, is_new: bool) -> Closed:
+    if is_new:
+        return Closed("Airflow took the run but does not have it", _NOT_STORED_SECONDS)
+    raise RouteError(f"another run of DAG {route.dag_id!r} holds a unique key of run {closed.run_id!r}")
+
+
+def _in_order(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """By time and key; those of one key as S3 numbered them. The same for all who make this run."""
+    by_time = sorted(events, key=lambda one: (one.get("event_time") or "", one["key"], one["event_id"]))
+    return in_order(by_time, lambda one: by_sequencer(ObjectEvent.deserialize(one)))
+
+
+def _about(group: Group, closed: ClosedBatch) -> dict[str, Any]:
+    is_listed = closed.listed is not None or closed.fault
+    manifest = {"listed": closed.listed, "missing": closed.missing, "fault": closed.fault}
+    return {
+        "bucket": group.bucket,
+        "values": None if group.values is None else dict(group.values),
+        "number": closed.number,
+        "closed_by": closed.closed_by,
+        "opened_at": _moment(closed.opened_at),
+        "closed_at": _moment(closed.closed_at),
+        "object_bytes": closed.object_bytes,
+        "manifest": manifest if is_listed else None,
+        "follows": None if closed.follows is None else dict(closed.follows),
+    }
+
+
+def _moment(seconds: float) -> str:
+    return utc_text(datetime.fromtimestamp(round(seconds, 3), timezone.utc))
+
+
+def wanted_of(
+    batch: Sequence[Message],
+    enricher: Enricher,
+    verdict: Callable[[ObjectEvent], Verdict | None],
+    oldest: datetime | None,
+) -> list[tuple[ObjectEvent, Route]]:
+    """Return the events of a batch of messages that go into groups, each with its route."""
+    wanted: list[tuple[ObjectEvent, Route]] = []
+    for event in events_in(batch, oldest):
+        known = verdict(event)
+        # One that a reconciliation has named has a run of its own.
+        if known is None or known.identity == event_id(event):
+            enriched, match = enricher.known(event)
+            wanted += [(enriched, route) for route in match.routes if route.batch is not None]
+    return wanted

@@ -1,0 +1,249 @@
+"""Groups in a ledger: which batch an event is in, which batches are closed, and when a run is noted.
+
+Where a process may be killed, and what its successor finds: an event kept but in no group, which joins it as
+if it were new; an event in an open or a closed batch, which is where it is found again; a batch whose run is
+made but not noted, whose run is found by its run id; a run noted of some events, which tell of the run for
+all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import OutageError, RouteError
+from airflow_s3events.identity import event_id
+from airflow_s3events.ledger import Decision, Ledger
+from airflow_s3events.ledger.entries import Body, read_entry
+from airflow_s3events.ledger.groups import (
+    CLOSED_BY,
+    ClosedBatch,
+    Group,
+    Joining,
+    Member,
+    View,
+    done_of,
+    dropped,
+    finished,
+    group_of,
+    item_name,
+    joined,
+    kept,
+    listed,
+    looked,
+    part_name,
+)
+from airflow_s3events.ledger.ledger import Change
+from airflow_s3events.looks import Location
+from airflow_s3events.routing import Batch, Route
+
+#: Times that entries are read again because the group has moved on meanwhile.
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Where an event is.
+
+    Attributes:
+        group: Its group.
+        run_id: Of its batch, or of the run that it has had; empty: too much of its group waits for runs.
+        is_stored: The run is there, and noted.
+        is_new: It was in no batch before.
+        is_unread: It is a manifest that has to be read.
+    """
+
+    group: Group
+    run_id: str
+    is_stored: bool = False
+    is_new: bool = False
+    is_unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An event, as its run shall have it, and its route, which has a ``batch``."""
+
+    event: ObjectEvent
+    route: Route
+
+    @property
+    def batch(self) -> Batch:
+        """When its group is closed."""
+        return Batch.deserialize(self.route.batch)
+
+    @property
+    def data(self) -> Body:
+        """The event as the conf has it."""
+        return {**self.event.serialize(), "event_id": event_id(self.event)}
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The groups that a ledger keeps.
+
+    Args:
+        ledger: The ledger.
+        since: When the first message could be received, in seconds since the epoch.
+    """
+
+    ledger: Ledger
+    since: float
+
+    async def join(self, wanted: Sequence[Wanted]) -> list[Gathered]:
+        """Put events into the batches of their groups, and say where each is; twice gives the same.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        groups = await self._keep(wanted)
+        found: dict[int, Gathered] = {}
+        for _ in range(_TRIES):
+            left = [seat for seat in range(len(wanted)) if seat not in found]
+            if not left:
+                return [found[seat] for seat in range(len(wanted))]
+            await self._join_some({seat: (wanted[seat], groups[seat]) for seat in left}, found)
+        raise OutageError("the ledger: batches of a group are finished by others all the time")
+
+    async def _keep(self, wanted: Sequence[Wanted]) -> list[Group]:
+        changes = []
+        for one in wanted:
+            group = group_of(one.event, one.route.dag_id, one.route.name, one.batch)
+            name = item_name(event_id(one.event), one.route.dag_id)
+            changes.append(self._change(name, partial(kept, group=group, event=one.data)))
+        return await self.ledger.change(changes)
+
+    async def _join_some(self, left: Mapping[int, tuple[Wanted, Group]], found: dict[int, Gathered]) -> None:
+        # In this order: a batch is taken out of its group after the entries of its events say what run they
+        # have. So an entry that says nothing means nothing if the group has moved on since.
+        done = await self._done([group for _, group in left.values()])
+        runs = await self._runs([(event_id(one.event), one.route.dag_id) for one, _ in left.values()], left)
+        for seat, run_id in runs.items():
+            found[seat] = Gathered(left[seat][1], run_id, is_stored=True)
+        new = {seat: one for seat, one in left.items() if seat not in runs}
+        steps = [self._joining(wanted, group, done[group.name]) for wanted, group in new.values()]
+        members: list[Member | None] = await self.ledger.change(steps)
+        for (seat, (_, group)), member in zip(new.items(), members, strict=True):
+            if member is not None:
+                found[seat] = Gathered(group, member.run_id, is_new=member.is_new, is_unread=member.is_unread)
+
+    def _joining(self, wanted: Wanted, group: Group, done: int) -> Change:
+        event, batch = wanted.event, wanted.batch
+        own = event_id(event)
+        joining = Joining(
+            event_id=own,
+            run_id=group.run_id(own, readable=wanted.route.run_id == "readable"),
+            object_bytes=event.size or 0,
+            conf_bytes=len(json.dumps(wanted.data)),
+            part=part_name(event.bucket, event.key) if event.is_created and batch.manifest else "",
+            is_marker=event.is_created and batch.is_marker(event.key),
+            is_manifest=event.is_created and batch.is_manifest(event.key),
+            is_alone=group.values is None,
+            done=done,
+        )
+        now = self.ledger.now()
+        return self._change(group.name, partial(joined, joining=joining, batch=batch, now=now))
+
+    async def note_manifest(self, found: Gathered, parts: Sequence[Location] | None, fault: str) -> None:
+        """Note what the manifest of an open batch lists; None: it could not be read, and why.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        names = None if parts is None else [part_name(*part) for part in parts]
+        step = partial(_listed, run_id=found.run_id, parts=names, fault=fault)
+        await self.ledger.change([self._change(found.group.name, step)])
+
+    async def _done(self, groups: Sequence[Group]) -> dict[str, int]:
+        names = list(dict.fromkeys(group.name for group in groups))
+        documents = await self.ledger.store.read(names)
+        return {name: done_of(documents[name].body if name in documents else None) for name in names}
+
+    async def _runs(self, events: Sequence[tuple[str, str]], seats: Any) -> dict[Any, str]:
+        """Return the run of each event that has had one."""
+        names = [f"event/{event}/{dag_id}" for event, dag_id in events]
+        documents = await self.ledger.store.read(list(dict.fromkeys(names)))
+        entries = {name: read_entry(document.body) for name, document in documents.items()}
+        return {
+            seat: str(entries[name].run_id)
+            for seat, name in zip(seats, names, strict=True)
+            if name in entries and entries[name].has_run
+        }
+
+    async def look(
+        self, groups: Mapping[str, tuple[Group, Route]], *, needs_room: bool = False
+    ) -> dict[str, View | None]:
+        """Close what it is time for; return what there is in each group, by its name.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        now = self.ledger.now()
+        changes = []
+        for group, route in groups.values():
+            batch = Batch.deserialize(route.batch)
+            step = partial(looked, batch=batch, now=now, since=self.since, needs_room=needs_room)
+            changes.append(self._change(group.name, step))
+        return dict(zip(groups, await self.ledger.change(changes), strict=True))
+
+    async def events_of(self, group: Group, closed: ClosedBatch) -> list[Body] | None:
+        """Return the events of a closed batch as a conf has them; None: its run is stored, and noted.
+
+        Raises:
+            OutageError: The ledger is away.
+            RouteError: The ledger has lost one.
+        """
+        names = [item_name(member, group.dag_id) for member in closed.members]
+        documents = await self.ledger.store.read(names)
+        # Asked last: whoever drops the events of a batch has noted its run before.
+        if await self._runs([(member, group.dag_id) for member in closed.members], closed.members):
+            return None
+        if not all(name in documents and "event" in documents[name].body for name in names):
+            raise RouteError(f"the ledger has lost events of batch {closed.run_id} of DAG {group.dag_id!r}")
+        return [documents[name].body["event"] for name in names]
+
+    async def finish(
+        self, group: Group, closed: ClosedBatch, events: Sequence[Mapping[str, Any]] | None
+    ) -> None:
+        """Note that the run of a closed batch is stored; None for its events: that is noted.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        if events is not None:
+            await self.ledger.record([_decision(group, closed, event) for event in events])
+        await self.ledger.change([self._change(group.name, partial(_finished, run_id=closed.run_id))])
+        names = [item_name(member, group.dag_id) for member in closed.members]
+        await self.ledger.change([self._change(name, _dropped) for name in names])
+
+    def _change(self, name: str, step: Any) -> Change:
+        return Change(name, step, days=self.ledger.settings.retention_days)
+
+
+def _decision(group: Group, closed: ClosedBatch, event: Mapping[str, Any]) -> Decision:
+    reason = f"in a batch of {len(closed.members)}: {CLOSED_BY[closed.closed_by]}"
+    return Decision(
+        event=ObjectEvent.deserialize(event),
+        what="started",
+        dag_id=group.dag_id,
+        run_id=closed.run_id,
+        reason=reason,
+        disposition="acknowledge",
+        is_delivery=False,
+    )
+
+
+def _listed(body: Body | None, **noted: Any) -> tuple[Body | None, None]:
+    return listed(body, **noted), None
+
+
+def _finished(body: Body | None, *, run_id: str) -> tuple[Body | None, None]:
+    return finished(body, run_id), None
+
+
+def _dropped(body: Body | None) -> tuple[Body | None, None]:
+    return dropped(body), None

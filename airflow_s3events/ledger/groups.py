@@ -1,0 +1,337 @@
+"""Groups: which events are to be in one batch run, until that run is stored. Pure, as ``entries`` is.
+
+A document ``group/<group id>/<dag id>`` holds the open batch of a group, and those that are closed and have
+no run yet::
+
+    {"done": 3, "number": 5, "open": {...} or None, "closed": [{...}], "previous": {...} or None}
+
+Which events belong together is decided here, in one step of one document, and nowhere else: so it is the
+same for all dispatchers, and after every kill. The run id of a batch is made of its first event, which is in
+no other batch, and stands in the document: settings may change. ``done`` counts the batches that were taken
+out because their run is stored and the entry of every event says so: whoever has read the entries before the
+document moved on has to read them again.
+
+A document ``item/<event id>/<dag id>`` keeps an event itself, and the group that it came to first, from
+before it is in the group until after its run is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.identity import event_id, object_id
+from airflow_s3events.routing import Batch
+
+Body = dict[str, Any]
+
+#: Events in closed batches of one group; more are not taken, since DynamoDB's documents have 400 KB at most.
+_MOST_CLOSED = 3_000
+
+#: Why a batch was closed, for people; the names stand in the conf.
+CLOSED_BY: Mapping[str, str] = {
+    "count": "it has as many events as a batch may",
+    "object_bytes": "its objects have as many bytes as a batch may",
+    "conf_bytes": "the conf of its run would have had too many bytes with one more",
+    "idle": "no new event came for idle_seconds",
+    "marker": "its marker came, and no new event for after_marker_seconds",
+    "manifest": "all that its manifest lists had come",
+    "age": "it was open for open_seconds",
+    "room": "the dispatcher held as many messages as it may",
+    "alone": "the key has no group",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of events of one route in one bucket.
+
+    Attributes:
+        dag_id: The DAG that gets its runs.
+        id: 40 hexadecimal digits.
+        bucket: The bucket.
+        values: What was captured; None: the event is in no group, and a batch alone.
+    """
+
+    dag_id: str
+    id: str
+    bucket: str
+    values: Mapping[str, str | None] | None
+
+    @property
+    def name(self) -> str:
+        """Name of the document."""
+        return f"group/{self.id}/{self.dag_id}"
+
+    @property
+    def label(self) -> str:
+        """The captured values, for the run id."""
+        return "-".join(value for value in (self.values or {}).values() if value)
+
+    def run_id(self, first: str, *, readable: bool) -> str:
+        """Return the run id of the batch whose first event has this event id."""
+        label = "".join(char if char.isascii() and char.isalnum() else "-" for char in self.label[:100])
+        part = "-".join(filter(None, label.split("-"))) if readable else ""
+        return f"s3_{part}_{_digest([self.id, first])}" if part else f"s3_{_digest([self.id, first])}"
+
+    def serialize(self) -> Body:
+        """Return plain data."""
+        values = None if self.values is None else dict(self.values)
+        return {"dag_id": self.dag_id, "id": self.id, "bucket": self.bucket, "values": values}
+
+
+def group_of(event: ObjectEvent, dag_id: str, route_name: str, batch: Batch) -> Group:
+    """Return the group of an event on a route."""
+    values = batch.values_of(event.key)
+    which = event_id(event) if values is None else sorted(values.items())
+    return Group(dag_id, _digest([dag_id, route_name, event.bucket, which]), event.bucket, values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joining:
+    """An event that is to be in a batch of its group.
+
+    Attributes:
+        event_id: Of the event.
+        run_id: Of the batch, should this be its first event.
+        object_bytes: Of its object.
+        conf_bytes: Of its JSON form.
+        part: Name of its object among those that a manifest lists; empty where there is none.
+        is_marker: It says that the group is complete.
+        is_manifest: It lists what belongs to the group.
+        is_alone: It has no group.
+        done: What the document said before the event's entry was read.
+    """
+
+    event_id: str
+    run_id: str
+    object_bytes: int
+    conf_bytes: int
+    part: str
+    is_marker: bool
+    is_manifest: bool
+    is_alone: bool
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An event that is in a batch.
+
+    Attributes:
+        run_id: Of its batch; empty: it is in none, too much of its group waits for runs.
+        is_new: It was in none before.
+        is_unread: It is the manifest of an open batch, and what it lists is not known yet.
+    """
+
+    run_id: str
+    is_new: bool
+    is_unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedBatch:
+    """A batch that gets its run.
+
+    Attributes:
+        run_id: Of its run.
+        number: Of the group's batches, from 1, as far as the ledger remembers.
+        members: Event ids, in the order in which they came.
+        opened_at, closed_at: Seconds since the epoch.
+        closed_by: One of ``CLOSED_BY``.
+        object_bytes: Of its objects together.
+        listed: How many objects its manifest lists; None where there is none, or it could not be read,
+        missing: and how many of those are not in the batch.
+        fault: Why the manifest could not be read.
+        follows: Of the batch before: its ``run_id``, and what it was ``closed_by``; None: there was none.
+    """
+
+    run_id: str
+    number: int
+    members: tuple[str, ...]
+    opened_at: float
+    closed_at: float
+    closed_by: str
+    object_bytes: int
+    listed: int | None
+    missing: int
+    fault: str
+    follows: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a group's document says.
+
+    Attributes:
+        closed: Batches that have no run yet, or whose run nobody has noted.
+        open_run_id: Of the run that the open batch will have; empty where none is open.
+        opened_at: When it was opened,
+        closes_at: and when it is closed if nothing new comes. Seconds since the epoch.
+    """
+
+    closed: tuple[ClosedBatch, ...]
+    open_run_id: str = ""
+    opened_at: float = float("inf")
+    closes_at: float = float("inf")
+
+
+def part_name(bucket: str, key: str) -> str:
+    """Return the short name of an object among those that a manifest lists."""
+    return object_id(bucket, key)[:16]
+
+
+def item_name(event: str, dag_id: str) -> str:
+    """Return the name of the document that keeps an event."""
+    return f"item/{event}/{dag_id}"
+
+
+def kept(body: Body | None, group: Group, event: Mapping[str, Any]) -> tuple[Body, Group]:
+    """Keep an event, in the group that it came to first: settings may have changed since."""
+    if body is not None and "event" in body:
+        return body, Group(**body["group"])
+    return {"group": group.serialize(), "event": dict(event)}, group
+
+
+def dropped(body: Body | None) -> Body | None:
+    """Keep the event no longer, which may hold names of persons."""
+    return body and {}
+
+
+def done_of(body: Body | None) -> int:
+    """Return how many batches were taken out."""
+    done: int = 0 if body is None else body["done"]
+    return done
+
+
+def joined(body: Body | None, joining: Joining, batch: Batch, now: float) -> tuple[Body, Member | None]:
+    """Put an event into the open batch, unless it is in one; None: its entry must be read again."""
+    body = body or {"done": 0, "number": 1, "open": None, "closed": [], "previous": None}
+    for one in [*body["closed"], *([body["open"]] if body["open"] else [])]:
+        if joining.event_id in one["members"]:
+            return body, Member(one["run_id"], False, _is_unread(body, one, joining))
+    if body["done"] != joining.done:
+        return body, None
+    if sum(len(one["members"]) for one in body["closed"]) >= _MOST_CLOSED:
+        return body, Member("", False)
+    if body["open"] and body["open"]["conf_bytes"] + joining.conf_bytes > batch.conf_bytes:
+        body = _closed(body, "conf_bytes", now)
+    body = {**body, "open": _with(body["open"], body["number"], joining, now)}
+    opened = body["open"]
+    reason = _is_full(opened, batch) or ("alone" if joining.is_alone else "")
+    body = _closed(body, reason, now) if reason else body
+    return body, Member(opened["run_id"], True, _is_unread(body, opened, joining))
+
+
+def listed(body: Body | None, run_id: str, parts: Sequence[str] | None, fault: str) -> Body | None:
+    """Note what the manifest of the open batch lists; None: it could not be read, and why."""
+    one = body and body["open"]
+    if body is None or not one or one["run_id"] != run_id or one["manifest"] is not None:
+        return body
+    return {**body, "open": {**one, "manifest": {"parts": parts, "fault": fault}}}
+
+
+def looked(
+    body: Body | None, batch: Batch, now: float, *, since: float, needs_room: bool = False
+) -> tuple[Body | None, View | None]:
+    """Close the open batch if it is time; return what there is then. None: there is no document.
+
+    Args:
+        body: The document.
+        batch: When it is closed.
+        now: Seconds since the epoch.
+        since: When whoever looks began to receive: no event came to him before, so nobody was idle.
+        needs_room: Close it in any case.
+    """
+    if body is None:
+        return None, None
+    if body["open"]:
+        closes_at, reason = _closes(body["open"], batch, since)
+        if needs_room or closes_at <= now:
+            body = _closed(body, reason if closes_at <= now else "room", now)
+    closed = tuple(map(_read_closed, body["closed"]))
+    one = body["open"]
+    if not one:
+        return body, View(closed)
+    return body, View(closed, one["run_id"], one["opened_at"], _closes(one, batch, since)[0])
+
+
+def finished(body: Body | None, run_id: str) -> Body | None:
+    """Take a batch out whose run is stored, and whose entries say so."""
+    left = [] if body is None else [one for one in body["closed"] if one["run_id"] != run_id]
+    if body is None or len(left) == len(body["closed"]):
+        return body
+    return {**body, "closed": left, "done": body["done"] + 1}
+
+
+def _with(one: Body | None, number: int, joining: Joining, now: float) -> Body:
+    fresh = {"run_id": joining.run_id, "number": number, "members": [], "opened_at": now}
+    one = one or {**fresh, "object_bytes": 0, "conf_bytes": 0, "marked": False, "parts": [], "manifest": None}
+    return {
+        **one,
+        "members": [*one["members"], joining.event_id],
+        "last_at": now,
+        "object_bytes": one["object_bytes"] + joining.object_bytes,
+        "conf_bytes": one["conf_bytes"] + joining.conf_bytes,
+        "marked": one["marked"] or joining.is_marker,
+        "parts": [*one["parts"], *([joining.part] if joining.part else [])],
+    }
+
+
+def _is_unread(body: Body, one: Body, joining: Joining) -> bool:
+    is_open = body["open"] is not None and body["open"]["run_id"] == one["run_id"]
+    return joining.is_manifest and is_open and one["manifest"] is None
+
+
+def _missing(one: Body) -> int | None:
+    """Return how many listed objects are not in the batch; None where nothing is listed."""
+    parts = None if one["manifest"] is None else one["manifest"]["parts"]
+    return None if parts is None else len(set(parts) - set(one["parts"]))
+
+
+def _is_full(one: Body, batch: Batch) -> str:
+    if len(one["members"]) >= batch.count:
+        return "count"
+    most = batch.object_bytes
+    return "object_bytes" if most is not None and one["object_bytes"] >= most else ""
+
+
+def _closes(one: Body, batch: Batch, since: float) -> tuple[float, str]:
+    """Return when a batch is closed if nothing new comes, and by what."""
+    quiet_since = max(one["last_at"], since)
+    moments = [(one["opened_at"] + batch.open_seconds, "age")]
+    if batch.idle_seconds is not None:
+        moments.append((quiet_since + batch.idle_seconds, "idle"))
+    if one["marked"]:
+        moments.append((quiet_since + batch.after_marker_seconds, "marker"))
+    if _missing(one) == 0:
+        moments.append((one["last_at"], "manifest"))
+    return min(moments)
+
+
+def _closed(body: Body, reason: str, now: float) -> Body:
+    """Close the open batch; the next event opens another."""
+    one = {**body["open"], "closed_by": reason, "closed_at": now, "follows": body["previous"]}
+    previous = {"run_id": one["run_id"], "closed_by": reason}
+    closed = [*body["closed"], one]
+    return {**body, "open": None, "closed": closed, "number": body["number"] + 1, "previous": previous}
+
+
+def _read_closed(one: Body) -> ClosedBatch:
+    names = ("run_id", "number", "opened_at", "closed_at", "closed_by", "object_bytes", "follows")
+    manifest = one["manifest"] or {"parts": None, "fault": ""}
+    return ClosedBatch(
+        members=tuple(one["members"]),
+        listed=None if manifest["parts"] is None else len(set(manifest["parts"])),
+        missing=_missing(one) or 0,
+        fault=manifest["fault"],
+        **{name: one[name] for name in names},
+    )
+
+
+def _digest(parts: Sequence[Any]) -> str:
+    return sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:40]

@@ -1,0 +1,273 @@
+"""Which events are in one batch, and when it is closed: the steps of one document."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_s3events.ledger.groups import (
+    CLOSED_BY,
+    ClosedBatch,
+    Group,
+    Joining,
+    Member,
+    View,
+    done_of,
+    dropped,
+    finished,
+    group_of,
+    joined,
+    kept,
+    listed,
+    looked,
+    part_name,
+)
+from airflow_s3events.routing import Batch
+from airflow_s3events.testing import object_event
+
+BY = r"orders/(?P<day>[0-9-]+)/(?P<shop>[a-z]+)?"
+EVERY_REASON = {
+    "count": Batch(by=BY, count=3),
+    "object_bytes": Batch(by=BY, object_bytes=30),
+}
+
+
+def joining(name: str, **members: Any) -> Joining:
+    standard: dict[str, Any] = {
+        "event_id": name,
+        "run_id": f"run {name}",
+        "object_bytes": 10,
+        "conf_bytes": 1_000,
+        "part": "",
+        "is_marker": False,
+        "is_alone": False,
+        "is_manifest": False,
+        "done": 0,
+    }
+    return Joining(**standard | members)
+
+
+def body_of(*names: str, batch: Batch | None = None, at: float = 0.0, **members: Any) -> Any:
+    """The document of a group to which these events have come, one a second."""
+    body = None
+    for second, name in enumerate(names):
+        body, member = joined(body, joining(name, **members), batch or Batch(by=BY), at + second)
+        assert member is not None
+    return body
+
+
+def view_of(body: Any, now: float, batch: Batch | None = None, **settings: Any) -> tuple[Any, View]:
+    body, view = looked(body, batch or Batch(by=BY), now, **{"since": 0.0, **settings})
+    assert view is not None
+    return body, view
+
+
+def closed_by(body: Any, now: float, batch: Batch, **settings: Any) -> str | None:
+    _, view = view_of(body, now, batch, **settings)
+    return view.closed[0].closed_by if view.closed else None
+
+
+class TestJoining:
+    def test_the_first_event_opens_a_batch_that_is_named_by_it_and_the_next_joins_it(self) -> None:
+        body, first = joined(None, joining("a"), Batch(by=BY), 0.0)
+        assert first == Member("run a", True)
+        _, second = joined(body, joining("b"), Batch(by=BY), 1.0)
+        assert second == Member("run a", True)
+
+    def test_an_event_that_comes_again_is_where_it_was_and_nobody_was_less_idle(self) -> None:
+        body = body_of("a", "b")
+        assert joined(body, joining("a"), Batch(by=BY), 50.0) == (body, Member("run a", False))
+
+    def test_an_event_of_a_closed_batch_comes_again_to_that_batch(self) -> None:
+        body = body_of("a", "b", "c", batch=Batch(by=BY, count=2))
+        again, member = joined(body, joining("a"), Batch(by=BY, count=2), 9.0)
+        assert (again, member) == (body, Member("run a", False))
+
+    def test_an_event_whose_entry_was_read_before_the_group_moved_on_must_be_read_again(self) -> None:
+        body = finished(body_of("a", batch=Batch(by=BY, count=1)), "run a")
+        assert joined(body, joining("a", done=0), Batch(by=BY), 9.0) == (body, None)
+        assert joined(body, joining("b", done=1), Batch(by=BY), 9.0)[1] == Member("run b", True)
+
+    @pytest.mark.parametrize(("reason", "batch"), EVERY_REASON.items())
+    def test_a_full_batch_is_closed_at_once_and_the_next_event_opens_another(
+        self, reason: str, batch: Batch
+    ) -> None:
+        body = body_of("a", "b", "c", batch=batch)
+        _, view = view_of(body, 2.0, batch)
+        assert view == View(
+            (ClosedBatch("run a", 1, ("a", "b", "c"), 0.0, 2.0, reason, 30, None, 0, "", None),)
+        )
+        body, member = joined(body, joining("d"), batch, 3.0)
+        assert member == Member("run d", True)
+        _, view = view_of(body, 3.0, batch)
+        assert (view.open_run_id, view.opened_at, view.closes_at) == ("run d", 3.0, 63.0)
+
+    def test_what_the_conf_has_no_room_for_begins_the_next_batch(self) -> None:
+        batch = Batch(by=BY, conf_bytes=2_500)
+        body = body_of("a", "b", "c", batch=batch)
+        _, view = view_of(body, 2.0, batch)
+        assert [(one.members, one.closed_by) for one in view.closed] == [(("a", "b"), "conf_bytes")]
+        assert view.open_run_id == "run c"
+
+    def test_an_event_larger_than_a_conf_may_be_is_a_batch_all_the_same(self) -> None:
+        body = body_of("a", batch=Batch(by=BY, conf_bytes=1_024), conf_bytes=5_000)
+        assert body["open"]["members"] == ["a"]
+
+    def test_an_event_of_no_group_is_a_batch_at_once(self) -> None:
+        assert closed_by(body_of("a", is_alone=True), 0.0, Batch(by=BY)) == "alone"
+
+    def test_where_thousands_wait_for_runs_nothing_new_is_taken(self) -> None:
+        body = body_of("a", batch=Batch(by=BY, count=1))
+        body["closed"][0]["members"] = ["a", *(str(number) for number in range(2_999))]
+        assert joined(body, joining("b"), Batch(by=BY), 1.0) == (body, Member("", False))
+        assert joined(body, joining("7"), Batch(by=BY), 1.0)[1] == Member("run a", False)
+
+    def test_a_batch_says_what_it_follows(self) -> None:
+        body = body_of("a", "b", batch=Batch(by=BY, count=1))
+        _, view = view_of(body, 1.0)
+        assert [(one.number, one.follows) for one in view.closed] == [
+            (1, None),
+            (2, {"run_id": "run a", "closed_by": "count"}),
+        ]
+
+
+class TestClosing:
+    def test_of_nothing_there_is_nothing_to_see(self) -> None:
+        assert looked(None, Batch(by=BY), 0.0, since=0.0) == (None, None)
+
+    def test_it_is_closed_when_no_new_event_came_for_idle_seconds(self) -> None:
+        batch = Batch(by=BY, idle_seconds=60)
+        body = body_of("a", "b")
+        assert closed_by(body, 60.9, batch) is None
+        assert closed_by(body, 61.0, batch) == "idle"
+
+    def test_nobody_was_idle_before_somebody_received(self) -> None:
+        batch = Batch(by=BY, idle_seconds=60)
+        assert closed_by(body_of("a"), 5_000.0, Batch(by=BY, idle_seconds=60, open_seconds=9_000)) == "idle"
+        assert closed_by(body_of("a"), 1_000.0, batch, since=990.0) is None
+
+    def test_it_is_closed_after_open_seconds_in_any_case(self) -> None:
+        batch = Batch(by=BY, idle_seconds=None, open_seconds=100)
+        assert closed_by(body_of("a", "b"), 99.0, batch, since=99.0) is None
+        assert closed_by(body_of("a", "b"), 100.0, batch, since=99.0) == "age"
+
+    def test_a_marker_closes_it_when_nothing_new_has_come_for_a_while_since(self) -> None:
+        batch = Batch(by=BY, idle_seconds=None, marker="_SUCCESS", after_marker_seconds=30)
+        body = body_of("a")
+        body, _ = joined(body, joining("marker", is_marker=True), batch, 10.0)
+        body, _ = joined(body, joining("b"), batch, 20.0)
+        assert closed_by(body, 49.0, batch) is None
+        assert closed_by(body, 50.0, batch) == "marker"
+
+    def test_it_is_closed_where_room_is_needed(self) -> None:
+        assert closed_by(body_of("a"), 1.0, Batch(by=BY), needs_room=True) == "room"
+        assert closed_by(body_of("a"), 60.0, Batch(by=BY), needs_room=True) == "idle"
+
+    def test_every_reason_has_its_words(self) -> None:
+        words = {*EVERY_REASON, "conf_bytes", "idle", "marker", "manifest", "age", "room", "alone"}
+        assert set(CLOSED_BY) == words
+
+    def test_it_is_taken_out_once(self) -> None:
+        body = body_of("a", "b", batch=Batch(by=BY, count=1))
+        after = finished(body, "run a")
+        assert (done_of(None), done_of(body), done_of(after)) == (0, 0, 1)
+        assert finished(after, "run a") == after
+        assert finished(None, "run a") is None
+        assert [one.run_id for one in view_of(after, 1.0)[1].closed] == ["run b"]
+
+
+class TestManifests:
+    batch = Batch(by=BY, idle_seconds=None, manifest="manifest.json")
+
+    def body(self, *parts: str) -> Any:
+        body = None
+        for part in parts:
+            body, _ = joined(body, joining(part, part=part, is_manifest=part == "m"), self.batch, 0.0)
+        return body
+
+    def test_one_that_opens_a_batch_or_joins_it_has_to_be_read(self) -> None:
+        manifest = joining("m", part="m", is_manifest=True)
+        assert joined(None, manifest, self.batch, 0.0)[1] == Member("run m", True, True)
+        body, member = joined(self.body("a"), manifest, self.batch, 0.0)
+        assert member == Member("run a", True, True)
+        assert joined(body, manifest, self.batch, 1.0)[1] == Member("run a", False, True)
+
+    def test_one_that_was_read_or_whose_batch_is_closed_has_not(self) -> None:
+        manifest = joining("m", part="m", is_manifest=True)
+        body = listed(self.body("m"), "run m", ["a"], "")
+        assert joined(body, manifest, self.batch, 1.0)[1] == Member("run m", False)
+        alone = replace(manifest, is_alone=True)
+        assert joined(None, alone, self.batch, 1.0)[1] == Member("run m", True)
+
+    def test_the_batch_is_closed_when_all_that_is_listed_has_come(self) -> None:
+        body = listed(self.body("a", "m"), "run a", ["a", "b", "b"], "")
+        assert closed_by(body, 1.0, self.batch) is None
+        body, _ = joined(body, joining("b", part="b"), self.batch, 5.0)
+        (closed,) = view_of(body, 5.0, self.batch)[1].closed
+        assert (closed.closed_by, closed.listed, closed.missing) == ("manifest", 2, 0)
+
+    def test_what_is_missing_when_something_else_closes_it_is_counted(self) -> None:
+        body = listed(self.body("a", "m"), "run a", ["a", "b"], "")
+        (closed,) = view_of(body, 3_600.0, self.batch)[1].closed
+        assert (closed.closed_by, closed.listed, closed.missing) == ("age", 2, 1)
+
+    def test_one_that_cannot_be_read_closes_nothing_and_its_fault_is_told(self) -> None:
+        body = listed(self.body("m"), "run m", None, "it is there no more")
+        (closed,) = view_of(body, 3_600.0, self.batch)[1].closed
+        assert (closed.closed_by, closed.listed, closed.fault) == ("age", None, "it is there no more")
+
+    def test_what_it_lists_is_noted_once_and_for_the_open_batch_only(self) -> None:
+        body = listed(self.body("m"), "run m", ["a"], "")
+        for other, run_id in ((body, "run m"), (self.body("m"), "run x"), (None, "run m")):
+            assert listed(other, run_id, ["b"], "") == other
+        shut = view_of(self.body("m"), 0.0, self.batch, needs_room=True)[0]
+        assert listed(shut, "run m", ["b"], "") == shut
+
+
+class TestGroup:
+    def group(self, key: str = "orders/2026-01-01/berlin/a.csv", bucket: str = "landing") -> Group:
+        return group_of(
+            object_event("ObjectCreated:Put", bucket=bucket, key=key), "load", "load", Batch(by=BY)
+        )
+
+    def test_keys_with_the_same_captured_values_are_one_group_in_one_bucket(self) -> None:
+        assert self.group() == self.group("orders/2026-01-01/berlin/b.csv")
+        names = {
+            self.group().name,
+            self.group("orders/2026-01-02/berlin/a.csv").name,
+            self.group("orders/2026-01-01/").name,
+            self.group(bucket="other").name,
+            self.group("other/a").name,
+            self.group("other/b").name,
+        }
+        assert len(names) == 6
+        assert self.group("other/a").values is None
+
+    def test_its_run_ids_show_the_values_unless_they_may_not(self) -> None:
+        run_id = self.group().run_id("e1", readable=True)
+        assert run_id.startswith("s3_2026-01-01-berlin_")
+        opaque = self.group().run_id("e1", readable=False)
+        assert opaque == f"s3_{run_id[-40:]}"
+        assert self.group().run_id("e2", readable=True) != run_id
+        assert self.group("other/a").run_id("e1", readable=True).count("_") == 1
+
+    @given(st.text(max_size=300))
+    def test_every_run_id_is_one_that_airflow_takes(self, value: str) -> None:
+        run_id = Group("load", "0" * 40, "landing", {"day": value}).run_id("e1", readable=True)
+        assert len(run_id) <= 200
+        assert set(run_id) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+    def test_an_event_stays_in_the_group_that_it_came_to_first_until_it_is_dropped(self) -> None:
+        body, group = kept(None, self.group(), {"key": "a"})
+        assert group == self.group()
+        assert kept(body, self.group("orders/1/"), {"key": "b"}) == (body, self.group())
+        assert dropped(body) == {}
+        assert dropped(None) is None
+        assert kept({}, self.group("orders/1/"), {"key": "b"})[1] == self.group("orders/1/")
+
+    def test_parts_are_told_apart_by_bucket_and_key(self) -> None:
+        assert len({part_name("a", "b"), part_name("a", "c"), part_name("b", "b")}) == 3
