@@ -41,3 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let older lines of Airflow warn, of themselves and of the age of what they pin."""
     if AIRFLOW < (3, 3):
         config.addinivalue_line("filterwarnings", "default")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup``: keep what shares an Airflow, or a file, in one process; Airflow first."""
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(
+            pytest.mark.xdist_group("system" if folder == "system" else item.nodeid.split("::")[0])
+        )
+    items.sort(key=lambda item: item.path.parent.name != "system")
