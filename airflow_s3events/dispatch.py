@@ -19,39 +19,31 @@ from typing import Literal, TypeVar
 
 from airflow_s3events.batch_runs import BatchRuns, ManifestSource, wanted_of
 from airflow_s3events.choices import Choices
-from airflow_s3events.dead_letters import DAG_ATTRIBUTE
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.dispatch_settings import DispatchSettings, delay_of
+from airflow_s3events.dispatch_settings import DispatchSettings
+from airflow_s3events.dispositions import Dispositions, put_off
 from airflow_s3events.enrich import Enricher, FactSource
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import BodyError, ChannelError, ConfigurationError, OutageError, RouteError
+from airflow_s3events.exceptions import BodyError, ChannelError, OutageError, RouteError
 from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
 from airflow_s3events.gathering import Groups
-from airflow_s3events.holding import Holder, Waiting
+from airflow_s3events.holding import Holder
 from airflow_s3events.inbox import Inbox
 from airflow_s3events.journal import Journal, KnownStarter
 from airflow_s3events.ledger import Ledger
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read, note_run
-from airflow_s3events.outcome_lines import write_outcomes
 from airflow_s3events.reading_back import missing_of
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.scoring import Asker, Scoring
-from airflow_s3events.settlement import (
-    Disposition,
-    combine,
-    receives_for_tries,
-)
+from airflow_s3events.settlement import Disposition, receives_for_tries
 from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 
 __all__ = ["DispatchSettings", "Dispatcher", "Inbox", "gates_of"]
 
 _T = TypeVar("_T")
-
-#: First delay of a message that belongs in a dead letter queue where there is none.
-_NO_DEAD_LETTERS_SECONDS = 60.0
 
 
 def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
@@ -328,55 +320,16 @@ class Dispatcher:
         return self._put_off(self.gates[route.dag_id].refuse(error), message, route)
 
     async def _settle(self, message: Message, outcomes: Sequence[Outcome]) -> None:
-        self.counts.update(outcome.what for outcome in outcomes)
-        fate = combine(outcome.disposition for outcome in outcomes)
         holder = self.holder if self.batches is None else self.batches
-        write_outcomes(self.lines, message, outcomes, fate)
+        dispositions = Dispositions(self.inbox, self.settings, self.lines, self.meter)
+        self.counts.update(outcome.what for outcome in outcomes)
         self.audit(message, outcomes)
-        reason = "; ".join(o.reason for o in outcomes if o.disposition is fate and o.reason)
-        what = next((outcome.what for outcome in outcomes if outcome.disposition is fate), "")
-        if fate is Disposition.ACKNOWLEDGE:
-            self.inbox.acknowledge(message)
-        elif fate is Disposition.DEAD_LETTER:
-            about = {name: text for outcome in outcomes for name, text in outcome.about.items()}
-            await self._dead_letter(message, what, reason, about)
-        elif fate is Disposition.HOLD and holder is not None:
-            runs = tuple(outcome.run for outcome in outcomes if outcome.disposition is fate and outcome.run)
-            bad = "; ".join(o.reason for o in outcomes if o.disposition is Disposition.DEAD_LETTER)
-            holder.hold(Waiting(message, runs, bad))
-        elif fate is Disposition.RELEASE:
-            delay = max(outcome.retry_seconds for outcome in outcomes)
-            self.inbox.release(message, delay_seconds=delay, reason=reason, outcome=what)
-        else:
-            self.inbox.lapse(message, reason=reason, outcome=what)
-
-    async def _dead_letter(self, message: Message, what: str, reason: str, about: dict[str, str]) -> None:
-        why = "there is no dead letter queue"
-        if self.settings.has_dead_letters:
-            try:
-                await self.inbox.dead_letter(message, reason, about, outcome=what)
-            except ConfigurationError as error:
-                # One message that cannot be put away must not keep all others waiting.
-                why = str(error)
-            else:
-                self.meter.count("messages.dead_lettered", what)
-                return
-        delay = delay_of(message, self.settings, _NO_DEAD_LETTERS_SECONDS)
-        self.lines.note("not_dead_lettered", message=message, outcome=what, reason=why)
-        self.inbox.release(message, delay_seconds=delay, reason=f"{why}: {reason}", outcome=what)
+        await dispositions.carry_out(message, outcomes, holder)
 
     def _put_off(self, closed: Closed, message: Message, route: Route | None = None) -> Outcome:
-        settings = self.settings
-        about = {} if route is None else {DAG_ATTRIBUTE: route.dag_id}
-        limit = settings.max_receive_count
-        if limit is not None and message.receive_count >= limit:
-            reason = f"{closed.reason}; received {message.receive_count} times (maxReceiveCount={limit})"
-            return Outcome("gave_up", Disposition.DEAD_LETTER, reason, about=about)
-        old = message.sent_at is not None and self.now() - message.sent_at >= settings.give_up_seconds
-        if closed.refused and old and message.receive_count >= settings.give_up_receives:
-            return Outcome("gave_up", Disposition.DEAD_LETTER, closed.reason, about=about)
-        delay = delay_of(message, settings, closed.retry_seconds)
-        return Outcome("put_off", Disposition.RELEASE, closed.reason, delay)
+        return put_off(
+            closed, message, self.settings, self.now(), dag_id="" if route is None else route.dag_id
+        )
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Return what ``call`` returns, however long Airflow is away, unless the inbox is stopping."""
