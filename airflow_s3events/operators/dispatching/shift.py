@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_s3events.batch_runs import ManifestSource
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
-    from airflow_s3events.dispatch import Dispatcher
+    from airflow_s3events.dispatch import Dispatcher, DispatchSettings
     from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
@@ -212,24 +212,17 @@ class Shift:
         return consumer
 
     def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
-        from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+        from airflow_s3events.dispatch import Dispatcher
         from airflow_s3events.metrics import Meter
         from airflow_s3events.routing import Routes
 
         operator = self._operator
-        settings = DispatchSettings(
-            ignore_before=operator.ignore_before,
-            max_age_seconds=operator.max_age_seconds,
-            give_up_seconds=operator.give_up_seconds,
-            max_receive_count=queues.attributes.max_receive_count,
-            has_dead_letters=queues.dead_letters is not None,
-        )
         self._meter = Meter(operator.sqs_queue)
         dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(operator.routes),
             runs=airflow_runs(),
-            settings=settings,
+            settings=self._settings(queues),
             now=time.time,
             clock=time.monotonic,
             gates=gates,
@@ -243,6 +236,18 @@ class Shift:
                 operator.on_redelivery, operator.retry_delay_seconds, dispatchers=operator.parallel
             )
         return dispatcher
+
+    def _settings(self, queues: Queues) -> DispatchSettings:
+        from airflow_s3events.dispatch import DispatchSettings
+
+        operator = self._operator
+        return DispatchSettings(
+            ignore_before=operator.ignore_before,
+            max_age_seconds=operator.max_age_seconds,
+            give_up_seconds=operator.give_up_seconds,
+            max_receive_count=queues.attributes.max_receive_count,
+            has_dead_letters=queues.dead_letters is not None,
+        )
 
     def _lines(self) -> DecisionLog:
         """Return the one log of this shift."""
