@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_s3events._compat import BaseHook
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.hooks.s3_events import S3EventsHook
 from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger, LedgerSettings
 from airflow_s3events.ledger.address import LedgerAddress, open_store
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
+
+    from airflow_s3events.hooks.s3_events import S3EventsHook
 
 #: Airflow's types of connection to SQLAlchemy's names of databases.
 _DRIVERS = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
@@ -68,7 +70,7 @@ def database_url(conn_id: str) -> URL:
     """
     from sqlalchemy.engine import URL
 
-    connection = S3EventsHook.get_connection(conn_id)
+    connection = BaseHook.get_connection(conn_id)
     driver = _DRIVERS.get(connection.conn_type or "")
     if driver is None:
         raise ConfigurationError(
@@ -90,6 +92,9 @@ def database_url(conn_id: str) -> URL:
 
 
 def _hook(aws: Mapping[str, Any]) -> S3EventsHook:
+    # A ledger in a database needs none of AWS's libraries.
+    from airflow_s3events.hooks.s3_events import S3EventsHook
+
     return S3EventsHook(
         client_type="dynamodb",
         aws_conn_id=aws["aws_conn_id"],

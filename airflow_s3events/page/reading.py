@@ -1,21 +1,22 @@
-"""What the page reads, by the functions that the commands use: queues, entries, dead letters, one object."""
+"""What the page reads, by the functions that the commands use: queues, entries, dead letters, one object.
+
+AWS's libraries are imported by what asks AWS, so that the first paint, which does not, is not later for them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.dead_letters import Criteria
 from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.explanations import RunNow
 from airflow_s3events.hooks.airflow_state import AirflowState
-from airflow_s3events.hooks.explanation import explain_object, runs_now
 from airflow_s3events.hooks.ledger import open_ledger
-from airflow_s3events.hooks.queue_state import queue_facts
-from airflow_s3events.hooks.s3_events import hook_for
 from airflow_s3events.ledger import Entry, LedgerSettings
 from airflow_s3events.looks import Location
 from airflow_s3events.page.chart import Chart, Range, chart_of, since_of
@@ -31,8 +32,10 @@ from airflow_s3events.page.view import (
     seen_rows,
 )
 from airflow_s3events.page.visitors import Visitor, may_redrive, may_see, readable
-from airflow_s3events.redrive import DeadLetterQueue, Report
 from airflow_s3events.watchdog import AirflowFacts, QueueFacts, alarms
+
+if TYPE_CHECKING:
+    from airflow_s3events.redrive import Report
 
 #: Rows of the last events, and entries that are looked through for those that a visitor may see.
 MOST_ROWS = 50
@@ -69,9 +72,15 @@ async def _from_ledger(settings: PageSettings, visitor: Visitor, range_: Range, 
         latest = await ledger.latest(_MOST_ENTRIES)
     may_show = readable(visitor)
     entries = [entry for entry in latest if may_show(entry.dag_id)][:MOST_ROWS]
-    runs = await runs_now(entries, visitor.runs, None) if with_states else {}
+    runs = await _runs(entries, visitor) if with_states else {}
     rows = event_rows(entries, now, visitor.major, runs)
     return Past(chart_of(counts, range_, int(now)), rows)
+
+
+async def _runs(entries: Sequence[Entry], visitor: Visitor) -> Mapping[tuple[str, str], RunNow]:
+    from airflow_s3events.hooks.explanation import runs_now
+
+    return await runs_now(entries, visitor.runs, None)
 
 
 async def _from_airflow(settings: PageSettings, visitor: Visitor) -> list[EventRow]:
@@ -118,6 +127,8 @@ async def _queue(
 
 async def _facts(watched: WatchedQueue) -> QueueFacts:
     """Ask AWS; where it does not answer, or there is no right to ask it, say so in the facts."""
+    from airflow_s3events.hooks.queue_state import queue_facts
+
     try:
         async with translated(f"queue {watched.queue}", {}, otherwise="aws_conn_id: AWS refuses it"):
             return await queue_facts(
@@ -166,6 +177,9 @@ async def read_letters(watched: WatchedQueue, visitor: Visitor) -> list[LetterRo
         ConfigurationError: There is no dead letter queue, it must not be looked into, or AWS refuses it.
         OutageError: SQS is away.
     """
+    from airflow_s3events.hooks.s3_events import hook_for
+    from airflow_s3events.redrive import DeadLetterQueue
+
     hook = hook_for(watched.queue, **watched.aws)
     async with hook.open_client() as client:
         queue = await hook.queue(client, await _dead_letter_arn(hook, client, watched))
@@ -177,6 +191,9 @@ async def read_letters(watched: WatchedQueue, visitor: Visitor) -> list[LetterRo
 
 async def redrive(watched: WatchedQueue, message_ids: Sequence[str]) -> Report:
     """Send these letters back to the queue that they came from. Errors as ``read_letters``."""
+    from airflow_s3events.hooks.s3_events import hook_for
+    from airflow_s3events.redrive import DeadLetterQueue
+
     hook = hook_for(watched.queue, **watched.aws)
     async with hook.open_client() as client:
         letters = await hook.queue(client, await _dead_letter_arn(hook, client, watched))
@@ -204,6 +221,8 @@ async def search(settings: PageSettings, visitor: Visitor, text: str) -> Found:
         ConfigurationError: It is no object, there is no ledger, or AWS or Airflow refuses it.
         OutageError: AWS, Airflow or the ledger is away.
     """
+    from airflow_s3events.hooks.explanation import explain_object
+
     location = Location.parse(text)
     if settings.ledger is None:
         raise ConfigurationError(NO_LEDGER)

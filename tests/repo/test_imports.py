@@ -101,3 +101,14 @@ def test_what_airflow_imports_at_every_start_loads_nothing_else_of_the_package(t
 def test_root_modules_need_the_standard_library_only(module: str, tmp_path: Path) -> None:
     done = alone(f"import airflow_s3events.{module}", tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_plugin_holds_nothing_of_the_page_until_it_is_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__S3EVENTS__PAGE_LEDGER", "sql:ledger_db")
+    seen = probe("import airflow_s3events.plugins.s3_events", "airflow.plugins_manager")
+    assert [name for name in seen["loaded"] if name.startswith("airflow_s3events.page")] == []
+
+
+def test_the_first_paint_of_the_page_waits_for_nothing_of_aws() -> None:
+    seen = probe("import airflow_s3events.page.pages")
+    assert {"aiobotocore", "boto3", "botocore"}.isdisjoint(name.split(".")[0] for name in seen["loaded"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_s3events.batch_runs import ManifestSource
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
-    from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+    from airflow_s3events.dispatch import Dispatcher
     from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
@@ -179,7 +179,7 @@ class Shift:
         if operator.anomaly is None:
             return Journal(ledger, order)
         name = f"{operator.dag_id}/{operator.task_id}"
-        alarms = Alarms(operator.anomaly, airflow_runs(), ledger, name, meter=self._meter)
+        alarms = Alarms(operator.anomaly, airflow_runs(), ledger, name, meter=self._one_meter())
         return WatchingJournal(ledger, order, alarms)
 
     def _reporter(self, consumer: Consumer, dispatcher: Dispatcher, queues: Queues) -> Reporter:
@@ -212,22 +212,27 @@ class Shift:
         return consumer
 
     def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
-        from airflow_s3events.dispatch import Dispatcher
-        from airflow_s3events.metrics import Meter
+        from airflow_s3events.dispatch import Dispatcher, DispatchSettings
         from airflow_s3events.routing import Routes
 
         operator = self._operator
-        self._meter = Meter(operator.sqs_queue)
+        settings = DispatchSettings(
+            ignore_before=operator.ignore_before,
+            max_age_seconds=operator.max_age_seconds,
+            give_up_seconds=operator.give_up_seconds,
+            max_receive_count=queues.attributes.max_receive_count,
+            has_dead_letters=queues.dead_letters is not None,
+        )
         dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(operator.routes),
             runs=airflow_runs(),
-            settings=self._settings(queues),
+            settings=settings,
             now=time.time,
             clock=time.monotonic,
             gates=gates,
             source=self._source,
-            meter=self._meter,
+            meter=self._one_meter(),
             asker=self._asker,
             lines=self._lines(),
         )
@@ -237,17 +242,13 @@ class Shift:
             )
         return dispatcher
 
-    def _settings(self, queues: Queues) -> DispatchSettings:
-        from airflow_s3events.dispatch import DispatchSettings
+    def _one_meter(self) -> Meter:
+        """Return the one meter of this shift."""
+        from airflow_s3events.metrics import Meter
 
-        operator = self._operator
-        return DispatchSettings(
-            ignore_before=operator.ignore_before,
-            max_age_seconds=operator.max_age_seconds,
-            give_up_seconds=operator.give_up_seconds,
-            max_receive_count=queues.attributes.max_receive_count,
-            has_dead_letters=queues.dead_letters is not None,
-        )
+        if self._meter is None:
+            self._meter = Meter(self._operator.sqs_queue)
+        return self._meter
 
     def _lines(self) -> DecisionLog:
         """Return the one log of this shift."""
