@@ -17,6 +17,7 @@ from tests.adapters.test_trigger import counts
 from tests.lines import AIRFLOW
 
 BATCH = Batch(by=r"in/(?P<day>[0-9-]+)/", count=2, open_seconds=600)
+MARKED = Batch(by=BATCH.by, marker="_SUCCESS", after_marker_seconds=90)
 # One run at a time must not mean one message at a time.
 ROUTE = Route(dag_id="process", batch=BATCH, max_active_runs=4)
 
@@ -36,6 +37,11 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ({"ordering": "newest"}, "ordering='none' only"),
         ({"ordering": "per_key"}, "ordering='none' only"),
         ({"max_age_seconds": 60}, "max_age_seconds"),
+        ({"life_seconds": 60}, "idle_seconds=60 of route 'process' is no less than life_seconds=60"),
+        (
+            {"life_seconds": 70, "routes": Route(dag_id="process", batch=MARKED)},
+            "after_marker_seconds=90 of route 'process'",
+        ),
         ({"max_held": 1}, "count=2 of route 'process' is more than max_held=1"),
         (
             {"routes": Routes([Route(dag_id="archive", when=tag("a", "b")), ROUTE])},

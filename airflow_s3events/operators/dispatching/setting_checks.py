@@ -9,7 +9,7 @@ from airflow_s3events.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
-    from airflow_s3events.routing import Routes
+    from airflow_s3events.routing import Route, Routes
 
 #: Settings and their least values. A shorter life would start one run of the dispatcher DAG after the other.
 _LEAST = {
@@ -96,6 +96,11 @@ def _check_batches(operator: S3EventDispatchOperator, routes: Routes) -> None:
             "batch: it goes without a scorer only, which may say something else of an event whose group is"
             " open; leave one of the two out"
         )
+    if routes.filters_ask:
+        raise ConfigurationError(
+            "batch: a filter of routes asks S3 about the object, and a message may be read several times"
+            " while its group is open, when S3 may say something else; use enrich= of the route"
+        )
     if operator.ordering != "none":
         raise ConfigurationError("batch: it goes with ordering='none' only; leave one of the two out")
     if operator.max_age_seconds is not None:
@@ -103,22 +108,27 @@ def _check_batches(operator: S3EventDispatchOperator, routes: Routes) -> None:
             "max_age_seconds: with a batch an event could become too old while its group is open; leave it"
             " out, and set open_seconds of the batch"
         )
-    _check_batch_routes(routes, operator.max_held)
+    for route in routes:
+        if route.batch is not None:
+            _check_batch(operator, route)
 
 
-def _check_batch_routes(routes: Routes, max_held: int) -> None:
+def _check_batch(operator: S3EventDispatchOperator, route: Route) -> None:
     from airflow_s3events.routing import Batch
 
-    if routes.filters_ask:
+    batch, most = Batch.deserialize(route.batch), operator.max_held
+    if batch.count > most:
         raise ConfigurationError(
-            "batch: a filter of routes asks S3 about the object, and a message may be read several times"
-            " while its group is open, when S3 may say something else; use enrich= of the route"
+            f"batch: count={batch.count} of route {route.name!r} is more than max_held={most}, so it would"
+            " never be reached; give a smaller count, or a larger max_held (2000 at most)"
         )
-    for route in routes:
-        if route.batch is not None and (count := Batch.deserialize(route.batch).count) > max_held:
+    marked = batch.after_marker_seconds if batch.marker else 0.0
+    for name, seconds in (("idle_seconds", batch.idle_seconds or 0.0), ("after_marker_seconds", marked)):
+        if seconds >= operator.life_seconds:
             raise ConfigurationError(
-                f"batch: count={count} of route {route.name!r} is more than max_held={max_held}, so"
-                " it would never be reached; give a smaller count, or a larger max_held (2000 at most)"
+                f"batch: {name}={seconds:g} of route {route.name!r} is no less than"
+                f" life_seconds={operator.life_seconds:g}: nobody is idle before his task has received for so"
+                " long, so it would never be reached; give a smaller one, or a larger life_seconds"
             )
 
 
