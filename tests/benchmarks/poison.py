@@ -15,6 +15,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import tempfile
 import threading
 import time
@@ -69,6 +70,10 @@ WORDS = {
 }
 
 
+#: A line of the log of decisions: ten of a kind in a minute, and one message is released far less often.
+_RELEASED = re.compile(r"^decision=released .*\bdelay_seconds=(\d+)")
+
+
 class Failures(logging.Handler):
     """Writes a line for each release with a delay."""
 
@@ -78,9 +83,10 @@ class Failures(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note the moment and the delay."""
-        if "is released for" in record.msg and isinstance(record.args, tuple) and record.args[1]:
+        found = _RELEASED.search(record.getMessage())
+        if found is not None and (seconds := int(found[1])):
             with self._path.open("a") as file:
-                file.write(json.dumps([record.created, record.args[1]]) + "\n")
+                file.write(json.dumps([record.created, seconds]) + "\n")
 
 
 def main() -> None:

@@ -179,7 +179,7 @@ class Shift:
         if operator.anomaly is None:
             return Journal(ledger, order)
         name = f"{operator.dag_id}/{operator.task_id}"
-        alarms = Alarms(operator.anomaly, airflow_runs(), ledger, name, meter=self._meter)
+        alarms = Alarms(operator.anomaly, airflow_runs(), ledger, name, meter=self._one_meter())
         return WatchingJournal(ledger, order, alarms)
 
     def _reporter(self, consumer: Consumer, dispatcher: Dispatcher, queues: Queues) -> Reporter:
@@ -213,7 +213,6 @@ class Shift:
 
     def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
         from airflow_s3events.dispatch import Dispatcher, DispatchSettings
-        from airflow_s3events.metrics import Meter
         from airflow_s3events.routing import Routes
 
         operator = self._operator
@@ -224,7 +223,6 @@ class Shift:
             max_receive_count=queues.attributes.max_receive_count,
             has_dead_letters=queues.dead_letters is not None,
         )
-        self._meter = Meter(operator.sqs_queue)
         dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(operator.routes),
@@ -234,7 +232,7 @@ class Shift:
             clock=time.monotonic,
             gates=gates,
             source=self._source,
-            meter=self._meter,
+            meter=self._one_meter(),
             asker=self._asker,
             lines=self._lines(),
         )
@@ -243,6 +241,14 @@ class Shift:
                 operator.on_redelivery, operator.retry_delay_seconds, dispatchers=operator.parallel
             )
         return dispatcher
+
+    def _one_meter(self) -> Meter:
+        """Return the one meter of this shift."""
+        from airflow_s3events.metrics import Meter
+
+        if self._meter is None:
+            self._meter = Meter(self._operator.sqs_queue)
+        return self._meter
 
     def _lines(self) -> DecisionLog:
         """Return the one log of this shift."""

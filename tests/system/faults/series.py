@@ -40,6 +40,7 @@ def main() -> int:
     bad = [seed for seed in options.seeds if not played[seed]["clean"]]
     for seed in bad:
         print(f"again: {' '.join(played[seed]['command'])}")
+    print(_table([played[seed] for seed in options.seeds]))
     print(f"{len(options.seeds) - len(bad)} of {len(options.seeds)} seeds are clean")
     return int(bool(bad))
 
@@ -82,6 +83,21 @@ def _line(report: dict[str, Any]) -> str:
         f"{audit[name]} {name}" for name in ("runs", "lost", "twice", "malformed") if name in audit
     )
     return f"seed {report['seed']}: {'clean' if report['clean'] else 'NOT CLEAN'}; {counts}; met {faults}"
+
+
+def _table(played: list[dict[str, Any]]) -> str:
+    """Return a row of Markdown for each seed."""
+    lines = ["| seed | met | runs | lost | twice | malformed, dead letters | silence | took |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for report in played:
+        audit, faults = report["audit"], report.get("faults", [])
+        silence = max((fault.get("silence_seconds") or 0.0 for fault in faults), default=0.0)
+        cells = [report["seed"], ", ".join(fault["kind"] for fault in faults)]
+        cells += [audit.get(name, "?") for name in ("runs", "lost", "twice")]
+        cells += [f"{audit.get('malformed', '?')}, {audit.get('dlq', {}).get('visible', '?')}"]
+        cells += [f"{silence:.0f} s", f"{report.get('seconds', 0):.0f} s"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
 
 
 def _options() -> argparse.Namespace:
