@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.dispatch import Dispatcher
+    from airflow_s3events.dispatch_settings import DispatchSettings
     from airflow_s3events.enrich import FactSource
     from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
@@ -211,23 +212,28 @@ class Shift:
             consumer.stop()
         return consumer
 
-    def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
-        from airflow_s3events.dispatch import Dispatcher, DispatchSettings
-        from airflow_s3events.routing import Routes
+    def _dispatch_settings(self, queues: Queues) -> DispatchSettings:
+        from airflow_s3events.dispatch import DispatchSettings
 
         operator = self._operator
-        settings = DispatchSettings(
+        return DispatchSettings(
             ignore_before=operator.ignore_before,
             max_age_seconds=operator.max_age_seconds,
             give_up_seconds=operator.give_up_seconds,
             max_receive_count=queues.attributes.max_receive_count,
             has_dead_letters=queues.dead_letters is not None,
         )
+
+    def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
+        from airflow_s3events.dispatch import Dispatcher
+        from airflow_s3events.routing import Routes
+
+        operator = self._operator
         dispatcher = Dispatcher(
             inbox=consumer,
             routes=Routes.of(operator.routes),
             runs=airflow_runs(),
-            settings=settings,
+            settings=self._dispatch_settings(queues),
             now=time.time,
             clock=time.monotonic,
             gates=gates,
