@@ -24,6 +24,7 @@ _HOOKS = (
     "airflow_s3events.hooks.airflow_rest",
     "airflow_s3events.hooks.airflow_state",
     "airflow_s3events.hooks.api_runs",
+    "airflow_s3events.hooks.audit",
     "airflow_s3events.hooks.buckets",
     "airflow_s3events.hooks.event_rules",
     "airflow_s3events.hooks.explanation",
@@ -38,6 +39,7 @@ _HOOKS = (
     "airflow_s3events.hooks.reconciliation",
     "airflow_s3events.hooks.s3_events",
     "airflow_s3events.hooks.topics",
+    "airflow_s3events.hooks.trails",
 )
 _TRIGGERS = (
     "airflow_s3events.triggers.arrivals",
