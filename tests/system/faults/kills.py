@@ -14,6 +14,8 @@ from tests.system.faults.stage import Stage
 #: Airflow notices a dead worker after 300 s by default, and looks for orphans of a dead scheduler as often.
 _RECOVERY_SECONDS = 1_200.0
 _MOMENT_SECONDS = 300.0
+#: What is done to the process of a dispatcher that works.
+_TASKS = ("task", "worker", "freeze")
 #: What meets a dispatcher that waits, not one that works.
 _WATCHING = ("triggerer", "stall-triggerer")
 #: The API server may still store a run that the killed worker asked for.
@@ -58,6 +60,8 @@ def _moment(stage: Stage, kill: Kill, wanted: int) -> dict[str, Any] | None:
     state, pid, tries = stage.dispatcher()
     if state != ("deferred" if kill.kind in _WATCHING else "running"):
         return None
+    if kill.kind in _TASKS and pid not in stage.cluster.pids("worker"):
+        return None  # it has died, and Airflow does not know yet
     runs, counts = stage.run_count(), stage.counts()
     if runs < wanted or not counts["in_flight"]:
         return None
