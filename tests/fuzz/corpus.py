@@ -38,6 +38,7 @@ def written(target: str) -> list[bytes]:
 def keep(target: str, inputs: Iterable[bytes]) -> None:
     """Replace the kept corpus of a target."""
     lines = sorted({b64encode(one).decode() for one in inputs}, key=lambda line: (len(line), line))
+    _path(target).parent.mkdir(exist_ok=True)
     _path(target).write_text("".join(f"{line}\n" for line in lines))
 
 
