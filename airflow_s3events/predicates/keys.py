@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import count
@@ -112,8 +113,11 @@ def _suffix_test(value: str) -> Test:
 
 def _compile(kind: str, pattern: str, source: str) -> re.Pattern[str]:
     try:
-        return re.compile(source)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            # A bracket within brackets may mean something else to a later Python.
+            warnings.simplefilter("error", FutureWarning)
+            return re.compile(source)
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise ConfigurationError(f"{kind}: {pattern!r} is not a valid pattern: {error}") from error
 
 

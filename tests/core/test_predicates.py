@@ -171,7 +171,8 @@ class TestRegex:
         assert _keys(f.regex(r"\Ain/\d+\Z"), "in/12", "in/1x", "xin/1") == ["in/12"]
 
     @pytest.mark.parametrize(
-        "pattern", ["(", "a{2,1}", "a{99999999999999999999}", "(?P<x>a)(?P<x>b)", "(" * 500]
+        "pattern",
+        ["(", "a{2,1}", "a{99999999999999999999}", "(?P<x>a)(?P<x>b)", "(" * 500, "[[a]", "[a||b]", "[a--b]"],
     )
     def test_a_bad_pattern_is_refused_at_once(self, pattern: str) -> None:
         assert _refusal(lambda: f.regex(pattern)).startswith("regex: ")
