@@ -41,16 +41,3 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let older lines of Airflow warn, of themselves and of the age of what they pin."""
     if AIRFLOW < (3, 3):
         config.addinivalue_line("filterwarnings", "default")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup``: keep what shares an Airflow, or a file, in one process; Airflow first."""
-    if not getattr(config.option, "loadgroup", False):  # as each of xdist's processes has it
-        return
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(
-            pytest.mark.xdist_group("system" if folder == "system" else item.nodeid.split("::")[0])
-        )
-    items.sort(key=lambda item: item.path.parent.name != "system")
