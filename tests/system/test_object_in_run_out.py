@@ -194,7 +194,7 @@ def test_a_malformed_body_goes_to_the_dlq_with_the_reason_and_stops_nobody(
 def test_events_of_a_paused_dag_stay_in_the_queue_until_it_is_unpaused(
     cluster: Cluster, bucket: NotifyingBucket, add_dags: AddDags, aws: EmbeddedAws, eventually: Eventually
 ) -> None:
-    name, target = add_dags(_DAGS.replace("schedule=None", "schedule=None, is_paused_upon_creation=True"))
+    name, target, *_ = add_dags(_DAGS.replace("schedule=None", "schedule=None, is_paused_upon_creation=True"))
     aws.s3.put_object(Bucket=bucket.bucket, Key="while-paused", Body=b"1")
     eventually(lambda: "Nothing can be started now" in _logs(cluster, name))
     assert cluster.runs(target) == []
