@@ -218,6 +218,10 @@ class TestRoles:
         airflow_role=AIRFLOW_ROLE,
     )
 
+    @pytest.mark.parametrize("kind", ["bucket", "objects", "quarantine", "quarantine_objects", "topic"])
+    def test_what_is_not_named_has_no_arn(self, kind: str) -> None:
+        assert Resources(queue=QUEUE).arn(kind) is None
+
     @pytest.mark.parametrize("purpose", PURPOSES)
     def test_no_statement_is_about_everything(self, purpose: str) -> None:
         for statement in role_policy(purpose, self.ALL)["Statement"]:
