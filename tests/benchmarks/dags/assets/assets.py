@@ -1,7 +1,7 @@
 """Assets that watch a queue each: ours, stock Airflow with its defaults, and stock as fast as it gets.
 
-Each is there if its queue is: stock's triggers import AWS's libraries on the loop of the triggerer, which
-then is blocked for all.
+Each is there if its queue is: Airflow imports the class of a trigger on the loop of the triggerer, for all to
+wait, and stock's bring AWS's libraries with them.
 """
 
 import os
