@@ -10,13 +10,13 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from airflow_s3events.decision_lines import Limiter
 from airflow_s3events.enrich import Enricher, events_in
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 MOST_HUNG = 4
 #: Seconds after which a stop is noticed at the latest.
 _STOP_SECONDS = 0.25
-#: Seconds between two lines of the log about one kind of failure.
-_LINE_SECONDS = 60.0
 
 
 class ScorerError(Exception):
@@ -156,17 +154,15 @@ class _Lines:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._said_at: dict[str, float] = {}
-        self._unsaid: Counter[str] = Counter()
+        self._limiter = Limiter(most=1)
+        self._unsaid: dict[str, int] = {}
 
     def say(self, kind: str, level: int, text: str) -> None:
         now = self._clock()
-        if now - self._said_at.get(kind, float("-inf")) < _LINE_SECONDS:
-            self._unsaid[kind] += 1
-            return
-        more = self._unsaid.pop(kind, 0)
-        log.log(level, "%s%s", text, f" ({more} more since the last such line)" if more else "")
-        self._said_at[kind] = now
+        self._unsaid |= {rest.kind: rest.count for rest in self._limiter.ended(now)}
+        if self._limiter.admit(kind, now):
+            more = self._unsaid.pop(kind, 0)
+            log.log(level, "%s%s", text, f" ({more} more since the last such line)" if more else "")
 
 
 @dataclass(slots=True)
