@@ -211,9 +211,14 @@ def blocking_sensor(scene: Scene) -> None:
 
 
 def rescheduled_sensor(scene: Scene) -> None:
-    """It gives its slot back between two looks."""
-    source = waiting(scene, bucket_key="a", poke_interval=5)
-    scene.add_dags(source.replace("deferrable=True", "deferrable=False, mode='reschedule'"))
+    """It gives its slot back between two looks.
+
+    With retries, as the documentation asks for: where the scheduler hears of one look's end only after it has
+    queued the next, it fails the task (https://github.com/apache/airflow/issues/71172).
+    """
+    source = waiting(scene, bucket_key="a", poke_interval=5, retries=5)
+    rescheduling = "deferrable=False, mode='reschedule', retry_delay=timedelta(seconds=1)"
+    scene.add_dags(source.replace("deferrable=True", rescheduling))
     start(scene)
     reaches(scene, "up_for_reschedule")
     upload(scene, "a")
