@@ -32,6 +32,7 @@ from airflow_s3events.page.view import (
     seen_rows,
 )
 from airflow_s3events.page.visitors import Visitor, may_redrive, may_see, readable
+from airflow_s3events.signs import sign_of
 from airflow_s3events.watchdog import AirflowFacts, QueueFacts, alarms
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ async def _facts(watched: WatchedQueue) -> QueueFacts:
                 watched.queue, aws=watched.aws, late_seconds=watched.late_seconds, with_reasons=False
             )
     except (ConfigurationError, OutageError) as error:
-        return QueueFacts(name=watched.queue, error=str(error), late_seconds=watched.late_seconds)
+        trouble = sign_of(error, "queue_unreadable")
+        return QueueFacts(
+            name=watched.queue, error=str(error), trouble=trouble, late_seconds=watched.late_seconds
+        )
 
 
 def _airflow(watched: WatchedQueue, visitor: Visitor) -> tuple[AirflowFacts | None, EventRow | None, str]:
@@ -144,8 +148,13 @@ def _airflow(watched: WatchedQueue, visitor: Visitor) -> tuple[AirflowFacts | No
         return None, None, ""
     state = AirflowState(visitor.api)
     try:
-        facts = state.facts(watched.dispatcher, watched.targets, max_queued_runs=watched.max_queued_runs)
-        last = state.last_event(watched.targets)
+        facts = state.facts(
+            watched.dispatcher,
+            watched.targets,
+            max_queued_runs=watched.max_queued_runs,
+            sqs_queue=watched.queue,
+        )
+        last = None if facts.is_away else state.last_event(watched.targets)
     except (ConfigurationError, OutageError) as error:
         return None, None, f"Airflow's side is not shown: {error}"
     return facts, None if last is None else seen_rows([last], visitor.major)[0], ""
