@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,8 @@ from airflow_s3events.watchers import raised_in, roll_key
 _SEEN_SECONDS = 300.0
 #: Runs that are looked at, the newest first.
 _RUNS = 10
+#: Triggerers that are looked at, the last ones that were started.
+_JOBS = 100
 _UNENDED = ("queued", "running")
 #: The member of a task instance that says since when it is in a state.
 _SINCE = {"queued": "queued_when", "scheduled": "scheduled_when"}
@@ -69,15 +72,28 @@ class AirflowState:
         )
         if database != "healthy":
             return AirflowFacts(database=database)
-        jobs = self._get("/jobs", job_type="TriggererJob", is_alive="true", limit=1)
+        alive = self._triggerers()
         return AirflowFacts(
             scheduler=scheduler,
-            triggerers=int(jobs["total_entries"]),
+            triggerers=len(alive),
             raising={} if dispatcher or not sqs_queue else self.raising(sqs_queue),
-            dispatcher=None if dispatcher is None else self.dag(dispatcher, with_tasks=True),
+            dispatcher=None if dispatcher is None else self._dispatcher(dispatcher, alive),
             targets=[self.dag(dag_id) for dag_id in targets],
             max_queued_runs=max_queued_runs,
         )
+
+    def _triggerers(self) -> set[int]:
+        """Return the ids of those that are alive: the API's own count has the dead ones in it, too."""
+        jobs = self._get("/jobs", job_type="TriggererJob", is_alive="true", order_by="-id", limit=_JOBS)
+        return {int(job["id"]) for job in jobs["jobs"]}
+
+    def _dispatcher(self, dag_id: str, alive: Collection[int]) -> DagFacts:
+        """Return a dispatcher; a trigger stays with a dead triggerer until another takes it: it has none."""
+        dag = self.dag(dag_id, with_tasks=True)
+        tasks = [
+            task if task.triggerer_id in alive else replace(task, triggerer_id=None) for task in dag.tasks
+        ]
+        return replace(dag, tasks=tasks)
 
     def raising(self, sqs_queue: str) -> dict[str, str]:
         """Return which watchers of a queue raise, and why; none where variables may not be read."""

@@ -161,6 +161,14 @@ def test_a_database_that_is_away_is_a_finding(shell: Shell, api: AirflowStateApi
     assert codes(shell.status(safe_queue, *_DAGS)[1]) == ["database_away"]
 
 
+def test_a_trigger_that_a_dead_triggerer_has_is_taken_by_none(
+    shell: Shell, api: AirflowStateApi, safe_queue: str
+) -> None:
+    api.task["trigger"]["triggerer_id"] = 7
+    status, found = shell.status(safe_queue, *_DAGS)
+    assert (status, codes(found)) == (3, ["triggerer_elsewhere"])
+
+
 def test_a_paused_target_is_a_warning(shell: Shell, api: AirflowStateApi, safe_queue: str) -> None:
     api.paused.add("process")
     status, found = shell.status(safe_queue, *_DAGS)
