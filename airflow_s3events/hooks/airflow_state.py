@@ -17,7 +17,7 @@ from airflow_s3events.watchdog import AirflowFacts, DagFacts, TaskFacts
 from airflow_s3events.watchers import raised_in, roll_key
 
 #: A watcher that nobody has seen for so long tells nothing.
-_SEEN_SECONDS = 300.0
+SEEN_SECONDS = 300.0
 #: Runs that are looked at, the newest first.
 _RUNS = 10
 #: Triggerers that are looked at, the last ones that were started.
@@ -101,7 +101,7 @@ class AirflowState:
             answer = self._api.call("GET", f"/variables/{roll_key(sqs_queue)}")
         except ConfigurationError:
             return {}
-        return raised_in(answer.data.get("value"), time.time(), _SEEN_SECONDS) if answer.is_there else {}
+        return raised_in(answer.data.get("value"), time.time(), SEEN_SECONDS) if answer.is_there else {}
 
     def dag(self, dag_id: str, *, with_tasks: bool = False) -> DagFacts:
         """Return what there is to know of one DAG."""

@@ -6,6 +6,7 @@ AWS's libraries are imported by what asks AWS, so that the first paint, which do
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from airflow_s3events.aws_errors import translated
 from airflow_s3events.dead_letters import Criteria
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.explanations import RunNow
-from airflow_s3events.hooks.airflow_state import AirflowState
+from airflow_s3events.hooks.airflow_state import SEEN_SECONDS, AirflowState
 from airflow_s3events.hooks.ledger import open_ledger
 from airflow_s3events.ledger import Entry, LedgerSettings
 from airflow_s3events.looks import Location
@@ -34,9 +35,12 @@ from airflow_s3events.page.view import (
 from airflow_s3events.page.visitors import Visitor, may_redrive, may_see, readable
 from airflow_s3events.signs import sign_of
 from airflow_s3events.watchdog import AirflowFacts, QueueFacts, alarms
+from airflow_s3events.watchers import raised_in, roll_key
 
 if TYPE_CHECKING:
     from airflow_s3events.redrive import Report
+
+log = logging.getLogger(__name__)
 
 #: Rows of the last events, and entries that are looked through for those that a visitor may see.
 MOST_ROWS = 50
@@ -152,12 +156,24 @@ def _airflow(watched: WatchedQueue, visitor: Visitor) -> tuple[AirflowFacts | No
             watched.dispatcher,
             watched.targets,
             max_queued_runs=watched.max_queued_runs,
-            sqs_queue=watched.queue,
         )
         last = None if facts.is_away else state.last_event(watched.targets)
     except (ConfigurationError, OutageError) as error:
         return None, None, f"Airflow's side is not shown: {error}"
+    if watched.dispatcher is None and not facts.is_away:
+        facts = replace(facts, raising=_raising(watched.queue))
     return facts, None if last is None else seen_rows([last], visitor.major)[0], ""
+
+
+def _raising(queue: str) -> dict[str, str]:
+    """Return which watchers of a queue raise: of what he may see, a visitor need not read the variable."""
+    from airflow_s3events._compat.asset_events import stored_variable
+
+    try:
+        return raised_in(stored_variable(roll_key(queue)), time.time(), SEEN_SECONDS)
+    except Exception as error:
+        log.warning("The roll of watchers of queue %s cannot be read: %s", queue, error)
+        return {}
 
 
 async def _latest(settings: PageSettings) -> Sequence[Entry]:

@@ -66,4 +66,4 @@ def test_a_fault_is_seen_in_metrics_page_and_command(
     if name not in found:
         pytest.skip("a disk that is soon full is mounted, which only root may")
     assert code not in before[name]
-    assert set(found[name]) == {"metrics", "page", "command"}
+    assert set(found[name]) == {"metrics", "page", "command"}, found
