@@ -86,10 +86,7 @@ class Consumer:
         self._buffer = Buffer(settings.batch_count, settings.batch_bytes, settings.batch_seconds)
         self._breakers = {name: Breaker(_of_sqs(name), random, lines=lines) for name in _CALLS}
         receiving, settling, extending, self._sending = self._breakers.values()
-        self._callers = {
-            name: Breaker(what, random, most_seconds=_CALLER_WAIT_SECONDS, lines=lines)
-            for name, what in _CALLERS.items()
-        }
+        self._callers = _caller_breakers(random, lines)
         self._breakers |= self._callers
         self._ending = Ending(settings.idle_seconds, settings.life_seconds, settings.wait_seconds)
         visibility = asyncio.Lock()
@@ -368,6 +365,13 @@ class Consumer:
         if self._failure is not None and not self._failure_raised:
             self._failure_raised = True
             raise self._failure
+
+
+def _caller_breakers(random: Callable[[], float], lines: DecisionLog) -> dict[str, Breaker]:
+    return {
+        name: Breaker(what, random, most_seconds=_CALLER_WAIT_SECONDS, lines=lines)
+        for name, what in _CALLERS.items()
+    }
 
 
 def _caller_of(outage: OutageError) -> str:
