@@ -12,7 +12,13 @@ from aiobotocore.session import get_session
 from aiobotocore.stub import AioStubber
 from botocore import exceptions
 
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import (
+    AwsOutageError,
+    ConfigurationError,
+    OutageError,
+    SkewedClockError,
+    ThrottledError,
+)
 from airflow_s3events.messages import Message
 from airflow_s3events.sqs import MoveProgress, SqsQueue, queue_url, region_of
 

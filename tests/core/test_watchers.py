@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_s3events.filters import EventFilter, everything, predicate, prefix, suffix
-from airflow_s3events.watchers import Watcher, Watchers, call_roll, raised_in, watcher_name
+from airflow_s3events.watchers import Watcher, Watchers, call_roll, raised_in, roll_key, watcher_name
 from tests.strategies import make_event
 
 A, B = prefix("in/a/"), prefix("in/")
@@ -201,3 +201,8 @@ def test_a_watcher_that_nobody_sees_and_a_roll_that_nobody_can_read_tell_nothing
     roll, _ = rolled(None, raising())
     assert told(roll, 1_301.0) == {}
     assert raised_in("{", 1_000.0, 300.0) == raised_in(None, 1_000.0, 300.0) == {}
+
+
+def test_the_roll_of_each_queue_has_a_name_of_its_own_that_a_variable_can_have() -> None:
+    assert roll_key("landing") != roll_key("arn:aws:sqs:eu-west-1:123456789012:landing")
+    assert roll_key("https://sqs/123/landing").replace("_", "").isalnum()
