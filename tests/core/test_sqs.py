@@ -113,6 +113,24 @@ async def test_what_waiting_cures_is_an_outage(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("RequestThrottled", ThrottledError),
+        ("com.amazonaws.sqs#ThrottlingException", ThrottledError),
+        ("KmsThrottled", ThrottledError),
+        ("RequestTimeTooSkewed", SkewedClockError),
+        ("OverLimit", AwsOutageError),
+    ],
+)
+async def test_an_outage_says_whether_aws_throttles_or_the_clock_is_wrong(
+    code: str, kind: type[Exception]
+) -> None:
+    with pytest.raises(AwsOutageError) as raised:
+        await _receive(_client_error(code))
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
     ("error", "setting"),
     [
         (_client_error("AWS.SimpleQueueService.NonExistentQueue"), "sqs_queue"),
