@@ -156,9 +156,18 @@ class AirflowState:
         return max(seen, key=lambda row: str(row["started"]), default=None)
 
     def _signs(self, dag_id: str, runs: Sequence[Mapping[str, Any]]) -> list[Sign]:
-        """Return what the tasks of the last two runs left word of: one has just begun, perhaps."""
+        """Return what the tasks of the last two runs left word of: one has just begun, perhaps.
+
+        None where XComs may not be read: all else is told as well.
+        """
+        try:
+            return self._left(dag_id, runs[:2])
+        except ConfigurationError:
+            return []
+
+    def _left(self, dag_id: str, runs: Sequence[Mapping[str, Any]]) -> list[Sign]:
         signs = []
-        for run in runs[:2]:
+        for run in runs:
             path = f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"
             answer = self._api.call("GET", f"{path}/~/xcomEntries", query={"limit": 100})
             entries = answer.data["xcom_entries"] if answer.is_there else ()

@@ -34,6 +34,8 @@ class AirflowStateApi(AirflowApi):
         self.database = "healthy"
         #: Status of every answer about DAGs and jobs, where it is an error.
         self.broken = 0
+        #: Whether variables and XComs may not be read.
+        self.is_private = False
         #: XComs of the dispatcher's task, and variables, by their keys.
         self.xcoms: dict[str, str] = {}
         self.variables: dict[str, str] = {}
@@ -68,6 +70,8 @@ class AirflowStateApi(AirflowApi):
         return super().answer(method, path, body)
 
     def _left(self, path: str) -> tuple[int, Any]:
+        if self.is_private:
+            return 403, {"detail": "no"}
         variable = path.removeprefix("/api/v2/variables/")
         if variable != path:
             return (200, {"value": self.variables[variable]}) if variable in self.variables else (404, {})

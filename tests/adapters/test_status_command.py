@@ -136,6 +136,14 @@ def test_what_a_dispatcher_left_word_of_is_found(shell: Shell, api: AirflowState
     assert found["findings"][0]["reason"] == "seen"
 
 
+def test_who_may_not_read_what_was_left_is_told_all_else(
+    shell: Shell, api: AirflowStateApi, safe_queue: str
+) -> None:
+    api.is_private, api.xcoms = True, left("ledger_away")
+    assert shell.status(safe_queue, *_DAGS)[0] == 0
+    assert shell.status(safe_queue, *_API)[0] == 0
+
+
 def test_a_watcher_that_raises_is_found_where_no_dispatcher_is_named(
     shell: Shell, api: AirflowStateApi, safe_queue: str
 ) -> None:
