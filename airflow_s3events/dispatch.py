@@ -112,7 +112,7 @@ class Dispatcher:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
         self.starter = StoredStarter(self.runs)
         self.enricher = Enricher(self.routes, self.source)
-        self.scoring = Scoring(self.routes, self.enricher, self.asker, self.meter, self.clock)
+        self.scoring = Scoring(self.routes, self.enricher, self.asker, self.meter, self.lines)
         self.choices = Choices(self.routes, self.scoring, self.runs)
 
     def hold_runs(
