@@ -204,7 +204,7 @@ class HaulStream:
         served = served_of(catch.message)
         wanted = self._watchers.want(event, served=served)
         if wanted.takers:
-            packed = PackedEvent.of(event)
+            packed = PackedEvent.of(event, catch.message)
             for watcher in wanted.takers:
                 haul.shares[watcher].append(packed)
             takers = catch.takers.union(wanted.takers)

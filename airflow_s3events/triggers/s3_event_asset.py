@@ -10,6 +10,7 @@ from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseEventTrigger, TriggerEvent
+from airflow_s3events._compat.traces import open_tracing
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import EventFilter, everything
 from airflow_s3events.packs import PACK_BYTES, PACK_COUNT, PACK_MEMBER, PackedEvent, cut, payload_of
@@ -18,6 +19,7 @@ from airflow_s3events.watchers import Watcher, watcher_name
 
 if TYPE_CHECKING:
     from airflow_s3events.hauls import Haul, Unmatched
+    from airflow_s3events.tracing import Traces
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +57,8 @@ class PackEvent(TriggerEvent):
     Object keys can be personal data, and a log line may not be as long as an asset event.
     """
 
-    def __init__(self, pack: list[PackedEvent]) -> None:
-        super().__init__(payload_of(pack))  # type: ignore[no-untyped-call]
+    def __init__(self, pack: list[PackedEvent], carrier: Mapping[str, str] | None = None) -> None:
+        super().__init__(payload_of(pack, carrier))  # type: ignore[no-untyped-call]
 
     def __repr__(self) -> str:
         return f"PackEvent<{len(self.payload[PACK_MEMBER])} object events>"
@@ -135,6 +137,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         self.botocore_config = botocore_config
         self.redact_keys = redact_keys
         self.v = v
+        self._traces: Traces | None = None
 
     def check_settings(self) -> None:
         """Look at every setting that needs neither Airflow nor AWS to be judged.
@@ -189,7 +192,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         stored.
         """
         with self._joined() as watcher:
-            await self._try_predicates(watcher)
+            await self._prepare(watcher)
             async for haul in shared_stream:
                 for event in self._events(haul.take(watcher)):
                     yield event
@@ -201,7 +204,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
         arguments = self._queue_arguments()
         with self._joined() as watcher:
-            await self._try_predicates(watcher)
+            await self._prepare(watcher)
             source = HaulSource(arguments, watchers_of(arguments))
             share = share_of(arguments.key, lambda: HaulShare(source))
             async with aclosing(share.hauls(watcher)) as hauls:
@@ -220,6 +223,15 @@ class S3EventAssetTrigger(BaseEventTrigger):
         finally:
             watchers.leave(watcher)
 
+    async def _prepare(self, watcher: Watcher) -> None:
+        await self._try_predicates(watcher)
+        # Not on the loop that all triggers share: it may ask for the name of the host.
+        tracing = await asyncio.to_thread(open_tracing)
+        if tracing is not None:
+            from airflow_s3events.tracing import Traces
+
+            self._traces = Traces(tracer=tracing.tracer, queue=self.sqs_queue, redact_keys=self.redact_keys)
+
     async def _try_predicates(self, watcher: Watcher) -> None:
         """Say what cannot be imported here.
 
@@ -233,7 +245,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
     def _events(self, share: list[PackedEvent]) -> Iterator[TriggerEvent]:
         for pack in cut(share, most_count=self.pack_count, most_bytes=self.pack_bytes):
-            yield PackEvent(pack)
+            yield PackEvent(pack, self._traces.pack(pack) if self._traces else None)
 
     def _filter(self) -> EventFilter:
         when = json.loads(self.when) if isinstance(self.when, str) else self.when

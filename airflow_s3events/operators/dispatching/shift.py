@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_s3events._compat import airflow_runs
 from airflow_s3events._compat.signs import sign_writer
 from airflow_s3events._compat.stats import emitter
+from airflow_s3events._compat.traces import open_tracing
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.operators.dispatching.queues import Queues, open_queues
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_s3events.reporting import Reporter
     from airflow_s3events.scoring import Asker
     from airflow_s3events.sign_post import SignPost
+    from airflow_s3events.tracing import Traces
 
 #: Messages between two read-backs of the runs just created.
 _BATCH_COUNT = 50
@@ -63,6 +65,7 @@ class Shift:
         self._is_stopped = False
         self._log: DecisionLog | None = None
         self._meter: Meter | None = None
+        self._traces: Traces | None = None
 
     def stop(self) -> None:
         """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
@@ -89,6 +92,8 @@ class Shift:
                 closed = await self._drain(hook, client, gates, asked)
         finally:
             asked.cancel()
+            if self._traces is not None:
+                await self._traces.finish()
         if closed is not None:
             self._operator.log.info("Nothing can be started now: %s", closed.reason)
         return closed
@@ -265,12 +270,26 @@ class Shift:
             meter=self._one_meter(),
             asker=self._asker,
             lines=self._lines(),
+            traces=self._make_traces(),
         )
         if operator.acknowledge == "run_succeeded":
             dispatcher.hold_runs(
                 operator.on_redelivery, operator.retry_delay_seconds, dispatchers=operator.parallel
             )
         return dispatcher
+
+    def _make_traces(self) -> Traces:
+        from airflow_s3events.tracing import Traces
+
+        operator, tracing = self._operator, open_tracing()
+        self._traces = Traces(
+            tracer=None if tracing is None else tracing.tracer,
+            flush=None if tracing is None else tracing.flush,
+            queue=operator.sqs_queue,
+            redact_keys=operator.redact_keys,
+            lines=self._lines(),
+        )
+        return self._traces
 
     def _one_meter(self) -> Meter:
         """Return the one meter of this shift."""
