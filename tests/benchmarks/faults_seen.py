@@ -90,9 +90,10 @@ def _seen(stage: FaultStage, faults: tuple[Fault, ...] | list[Fault]) -> Iterato
     for fault in faults:
         shown = before[signs[fault.name].key]
         assert fault.code not in shown, f"{fault.name}: {shown} before it was made"
+    sent = len(stage.lookout.statsd.so_far())
     since = stage.make(faults)
     most = max(fault.allowed_seconds for fault in faults)
-    found = stage.lookout.watch(signs, since, most + _SLACK_SECONDS)
+    found = stage.lookout.watch(signs, since, sent, most + _SLACK_SECONDS)
     yield from ((fault, found[fault.name]) for fault in faults)
 
 

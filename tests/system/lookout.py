@@ -100,17 +100,17 @@ class Lookout:
         )
 
     def watch(
-        self, signs: Mapping[str, Sign], since: Mapping[str, float], timeout_seconds: float
+        self, signs: Mapping[str, Sign], since: Mapping[str, float], before: int, timeout_seconds: float
     ) -> dict[str, dict[str, float]]:
         """Return the seconds from each fault to its sign, by fault and place; what was not seen is left out.
 
         Args:
             signs: What is looked for, by fault.
             since: When each fault was made, by ``time.monotonic``.
+            before: Metrics that had come before the faults were made.
             timeout_seconds: Look for so long.
         """
         seen: dict[str, dict[str, float]] = {fault: {} for fault in signs}
-        before = len(self.statsd.so_far())
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline and not all(len(places) == 3 for places in seen.values()):
             began = time.monotonic()

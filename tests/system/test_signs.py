@@ -51,9 +51,10 @@ def seen(
         wait_ready(stage)
         before = stage.lookout.on_page()
         signs = {fault.name: fault.sign(stage.places[fault.name]) for fault in faults}
+        sent = len(stage.lookout.statsd.so_far())
         since = stage.make(faults)
         most = max(fault.allowed_seconds for fault in faults)
-        found = stage.lookout.watch(signs, since, most + _SLACK_SECONDS)
+        found = stage.lookout.watch(signs, since, sent, most + _SLACK_SECONDS)
         yield {fault.name: before[signs[fault.name].key] for fault in faults}, found
 
 
