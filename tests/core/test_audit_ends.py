@@ -37,7 +37,7 @@ class Kept:
         self.trail = AuditTrail(
             store, Meter("landing"), DecisionLog(), queue="landing", dispatcher="d/t", now=lambda: 5.0
         )
-        self.trail.note = self.records.append  # type: ignore[method-assign]
+        self.trail.note = self.records.append  # type: ignore[method-assign,assignment]
 
     def told(self) -> list[tuple[str, str, str, str | None]]:
         keys = ["" if one.event is None else one.event.key for one in self.records]
