@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseTrigger, TriggerEvent, trigger_runs
+from airflow_s3events._compat.signs import sign_writer
 from airflow_s3events._compat.stats import emitter
 
 if TYPE_CHECKING:
     from airflow_s3events.audit import AuditTrail
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.decision_log import DecisionLog
+    from airflow_s3events.exceptions import OutageError
     from airflow_s3events.holding import Holder
     from airflow_s3events.keeping import Keeper
     from airflow_s3events.reporting import Reporter
+    from airflow_s3events.sign_post import SignPost
     from airflow_s3events.sqs import SqsQueue
 
 log = logging.getLogger(__name__)
@@ -130,12 +133,24 @@ class S3EventHoldTrigger(BaseTrigger):
         await asyncio.to_thread(Routes.of(self.routes).try_predicates)
         place = await _place_of(self.name, {name: getattr(self, name) for name in _KEEPING})
         try:
-            reason = await self._wait(place)
+            async with self._sign_post(place):
+                reason = await self._wait(place)
             await asyncio.sleep(max(0.0, earliest - time.monotonic()))
             held = 0 if place.keeper is None else len(place.keeper.holder)
         finally:
             place.leave()
         yield TriggerEvent({"reason": reason, "held": held})
+
+    def _sign_post(self, place: _Place) -> SignPost:
+        from airflow_s3events.metrics import Meter
+        from airflow_s3events.sign_post import SignPost
+
+        def away() -> list[OutageError]:
+            return [] if place.keeper is None else place.keeper.consumer.away
+
+        # What its meter remarks is told by the task, which meets every event, too.
+        write = sign_writer(getattr(self, "task_instance", None), "triggerer")
+        return SignPost(Meter(self.sqs_queue), write, away=away)
 
     async def _wait(self, place: _Place) -> str:
         left = max(0.0, self.until - time.time())

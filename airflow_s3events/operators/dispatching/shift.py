@@ -9,9 +9,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import airflow_runs
+from airflow_s3events._compat.signs import sign_writer
 from airflow_s3events._compat.stats import emitter
 from airflow_s3events._compat.traces import open_tracing
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.operators.dispatching.queues import Queues, open_queues
 from airflow_s3events.preload import uncollected
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.reporting import Reporter
     from airflow_s3events.scoring import Asker
+    from airflow_s3events.sign_post import SignPost
     from airflow_s3events.tracing import Traces
 
 #: Messages between two read-backs of the runs just created.
@@ -47,10 +49,14 @@ class Shift:
         operator: Whose settings count, and who logs.
         until: The end of the operator's life, in seconds since the epoch.
         held_elsewhere: Messages that the dispatcher's trigger holds meanwhile.
+        ti: The task instance, which gets the signs of what is wrong; None: nobody does.
     """
 
-    def __init__(self, operator: S3EventDispatchOperator, until: float, held_elsewhere: int) -> None:
+    def __init__(
+        self, operator: S3EventDispatchOperator, until: float, held_elsewhere: int, ti: Any = None
+    ) -> None:
         self._operator = operator
+        self._ti = ti
         self._until = until
         self._held_elsewhere = held_elsewhere
         self._consumer: Consumer | None = None
@@ -79,6 +85,7 @@ class Shift:
         asked = asyncio.ensure_future(all_waiting(gates.values()))
         try:
             async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._sign_post())
                 with uncollected():
                     hook = await asyncio.to_thread(self._operator.hook)
                     self._asker = self._make_asker()
@@ -100,7 +107,7 @@ class Shift:
         gates: dict[str, Gate],
         asked: asyncio.Future[Closed | None],
     ) -> Closed | None:
-        queues = await open_queues(self._operator, hook, client)
+        queues = await self._open_queues(hook, client)
         self._consumer = consumer = self._make_consumer(queues)
         dispatcher = self._make_dispatcher(consumer, gates, queues)
         try:
@@ -117,6 +124,23 @@ class Shift:
         finally:
             self._report(consumer, dispatcher)
         return closed
+
+    async def _open_queues(self, hook: S3EventsHook, client: Any) -> Queues:
+        from airflow_s3events.reporting import report_failure
+
+        try:
+            return await open_queues(self._operator, hook, client)
+        except (ConfigurationError, OutageError) as error:
+            report_failure(self._operator.sqs_queue, emitter("task"), error)
+            raise
+
+    def _sign_post(self) -> SignPost:
+        from airflow_s3events.sign_post import SignPost
+
+        def away() -> list[OutageError]:
+            return [] if self._consumer is None else self._consumer.away
+
+        return SignPost(self._one_meter(), sign_writer(self._ti, "task"), away=away)
 
     def _gather(self, dispatcher: Dispatcher) -> None:
         """Have messages held for groups, where there is a ledger."""
