@@ -63,6 +63,7 @@ class BatchRuns:
         max_held: Messages held, at most; then the oldest group is closed.
         manifests: Reads objects; needed where a batch has a ``manifest``.
         traces: Makes a span of each run that is made.
+        audit: Told of each batch run that is stored: DAG id, run id and events. A repeat tells it again.
         counts: Told of ``batch_runs`` and of ``batched`` events.
     """
 
@@ -74,6 +75,7 @@ class BatchRuns:
     counts: Counter[str] = field(default_factory=Counter)
     manifests: ManifestSource | None = None
     traces: Traces = field(default_factory=Traces)
+    audit: Callable[[str, str, Sequence[Mapping[str, Any]]], None] = lambda *_: None
     _held: dict[str, Waiting] = field(default_factory=dict)
     #: Of each run that a message is held for: its group and route.
     _where: dict[Run, tuple[Group, Route]] = field(default_factory=dict)
@@ -180,6 +182,7 @@ class BatchRuns:
             if await self.runs.state(route.dag_id, closed.run_id) is RunState.NONE:
                 return _not_stored(route, closed, is_new)
             self._count(route, closed, is_new)
+            self.audit(route.dag_id, closed.run_id, ordered)
         await self.groups.finish(group, closed, events)
         return None
 

@@ -231,6 +231,7 @@ class S3EventDispatchOperator(BaseOperator):
             retry_delay_seconds=self.retry_delay_seconds,
             parallel=self.parallel,
             redact_keys=self.redact_keys,
+            audit=self.audit,
             **common,
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseEventTrigger, TriggerEvent
 from airflow_s3events._compat.traces import open_tracing
+from airflow_s3events.audit_address import AuditAddress
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import EventFilter, everything
 from airflow_s3events.packs import PACK_BYTES, PACK_COUNT, PACK_MEMBER, PackedEvent, cut, payload_of
@@ -99,6 +100,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
             30,000.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
         redact_keys: Write digests of object keys into the log instead of the keys.
+        audit: Where what became of each event goes as a line of JSON: ``s3://bucket/prefix`` or
+            ``logs:<log group>``; needs ``s3:PutObject``, or ``logs:CreateLogStream`` and ``PutLogEvents``.
         v: Version of this form.
     """
 
@@ -119,6 +122,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | str | None = None,
         redact_keys: bool = False,
+        audit: str | None = None,
         v: int = _VERSION,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -136,6 +140,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         self.verify = verify
         self.botocore_config = botocore_config
         self.redact_keys = redact_keys
+        self.audit = audit
         self.v = v
         self._traces: Traces | None = None
 
@@ -154,6 +159,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ConfigurationError(f"{name}={value!r}: give a whole number from {least} to {most}")
+        if self.audit is not None:
+            AuditAddress.of(self.audit)
         if self.unmatched not in ("leave", "discard", "dead-letter"):
             raise ConfigurationError(f"unmatched={self.unmatched!r}: say leave, discard or dead-letter")
 
@@ -167,9 +174,11 @@ class S3EventAssetTrigger(BaseEventTrigger):
         kwargs = {name: getattr(self, name) for name in _ARGUMENTS}
         kwargs["when"] = _text(self._filter().serialize())
         kwargs["botocore_config"] = _text(self.botocore_config)
+        # Not there otherwise: it would make other triggers of those that earlier versions stored.
         if self.redact_keys:
-            # Not there otherwise: it would make other triggers of those that earlier versions stored.
             kwargs["redact_keys"] = True
+        if self.audit is not None:
+            kwargs["audit"] = self.audit
         return "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger", kwargs
 
     def shared_stream_key(self) -> Hashable:

@@ -18,6 +18,7 @@ from airflow_s3events.operators.dispatching.queues import Queues, open_queues
 from airflow_s3events.preload import uncollected
 
 if TYPE_CHECKING:
+    from airflow_s3events.audit import AuditTrail
     from airflow_s3events.batch_runs import ManifestSource
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
@@ -66,6 +67,7 @@ class Shift:
         self._log: DecisionLog | None = None
         self._meter: Meter | None = None
         self._traces: Traces | None = None
+        self._trail: AuditTrail | None = None
 
     def stop(self) -> None:
         """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
@@ -145,6 +147,8 @@ class Shift:
         ledger = dispatcher.journal.ledger
         if ledger is not None:
             dispatcher.gather_batches(ledger, self._operator.max_held, self._manifests)
+        if dispatcher.batches is not None and self._trail is not None:
+            dispatcher.batches.audit = self._trail.note_batch
 
     @asynccontextmanager
     async def _open_source(self) -> AsyncIterator[None]:
@@ -199,6 +203,9 @@ class Shift:
         )
         async with opened as trail:
             dispatcher.audit = trail.note_outcomes
+            if dispatcher.holder is not None:
+                dispatcher.holder.audit = trail.note_ended
+            self._trail = trail
             yield
 
     def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
