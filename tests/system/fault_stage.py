@@ -35,7 +35,11 @@ class FaultStage:
     places: dict[str, Place]
 
     def is_ready(self) -> bool:
-        """Whether every dispatcher waits for messages, and every DAG is known."""
+        """Whether every queue is read, every dispatcher waits for messages, and every DAG is known."""
+        sent = self.lookout.statsd.so_far()
+        read = {tags.get("queue") for name, _, _, tags in sent if name == "s3events.receive.calls"}
+        if not read.issuperset(place.queue for place in self.places.values()):
+            return False
         for place in self.places.values():
             api = place.cluster.api
             if not api.has_dag(place.target):

@@ -8,19 +8,26 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from airflow_s3events.demo.cluster import Cluster
 from tests.page_server import PageServer
-from tests.statsd import StatsdServer
+from tests.statsd import Received, StatsdServer
 
 _CARD = re.compile(r'<article class="card queue.*?</article>', re.DOTALL)
 _KEY = re.compile(r"<h3[^>]*>(.*?)</h3>", re.DOTALL)
 _CODE = re.compile(r"<strong>(.*?)</strong>")
 #: Seconds between two looks at the page.
 _LOOK_SECONDS = 2.0
+#: And at the metrics.
+_METRIC_SECONDS = 1.0
+#: Commands at a time.
+_COMMANDS = 2
+Seen = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,18 +98,12 @@ class Lookout:
         found: dict[str, Any] = json.loads(done.stdout)
         return done.returncode, {finding["code"] for finding in found["findings"]}
 
-    def in_metrics(self, sign: Sign, before: int) -> bool:
-        """Return whether a metric of the queue that is not 0 has come behind the first ``before`` ones."""
-        wanted = {"queue": sign.queue, **sign.tags}
-        return any(
-            name == f"s3events.{sign.metric}" and value > sign.least and wanted.items() <= tags.items()
-            for name, _, value, tags in self.statsd.so_far()[before:]
-        )
-
     def watch(
         self, signs: Mapping[str, Sign], since: Mapping[str, float], before: int, timeout_seconds: float
-    ) -> dict[str, dict[str, float]]:
+    ) -> Seen:
         """Return the seconds from each fault to its sign, by fault and place; what was not seen is left out.
+
+        Behind ``took`` are those that the command itself has run.
 
         Args:
             signs: What is looked for, by fault.
@@ -110,32 +111,95 @@ class Lookout:
             before: Metrics that had come before the faults were made.
             timeout_seconds: Look for so long.
         """
-        seen: dict[str, dict[str, float]] = {fault: {} for fault in signs}
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline and not all(len(places) == 3 for places in seen.values()):
+        watch = _Watch(self, signs, since, before, time.monotonic() + timeout_seconds)
+        with ThreadPoolExecutor() as looking:
+            looks = [looking.submit(watch.page), looking.submit(watch.metrics)]
+            looks += [looking.submit(watch.command) for _ in range(_COMMANDS)]
+            for look in looks:
+                look.result()
+        return {fault: {**places, **watch.of_command(fault)} for fault, places in watch.seen.items()}
+
+
+def _is_in(samples: Sequence[Received], sign: Sign) -> bool:
+    """Return whether a metric of the queue that is not 0 has come."""
+    wanted = {"queue": sign.queue, **sign.tags}
+    return any(
+        name == f"s3events.{sign.metric}" and value > sign.least and wanted.items() <= tags.items()
+        for name, _, value, tags in samples
+    )
+
+
+class _Watch:
+    """One watch: each of its three looks goes on, in a thread, until it has seen all."""
+
+    def __init__(
+        self,
+        lookout: Lookout,
+        signs: Mapping[str, Sign],
+        since: Mapping[str, float],
+        before: int,
+        deadline: float,
+    ) -> None:
+        self._lookout = lookout
+        self._signs = signs
+        self._since = since
+        self._before = before
+        self._deadline = deadline
+        self._asked = Lock()
+        #: The page is served.
+        self._is_served = True
+        self._turns = list(signs)
+        self.seen: dict[str, dict[str, float]] = {fault: {} for fault in signs}
+        #: Seconds that the command ran which has seen it.
+        self.took: dict[str, float] = {}
+
+    def page(self) -> None:
+        """Ask the page, again and again."""
+        for left in self._looks("page", _LOOK_SECONDS):
+            shown = self._lookout.on_page()
+            self._is_served = bool(shown)
+            for fault in left:
+                if self._signs[fault].code in shown.get(self._signs[fault].key, ()):
+                    self._note("page", fault)
+
+    def metrics(self) -> None:
+        """Look at what has come."""
+        for left in self._looks("metrics", _METRIC_SECONDS):
+            come = self._lookout.statsd.so_far()[self._before :]
+            for fault in left:
+                if _is_in(come, self._signs[fault]):
+                    self._note("metrics", fault)
+
+    def command(self) -> None:
+        """Run the command for one fault after the other that the page has shown."""
+        for _ in self._looks("command", _METRIC_SECONDS):
+            fault, began = self._next(), time.monotonic()
+            if fault and self._signs[fault].code in self._lookout.by_command(self._signs[fault])[1]:
+                self._note("command", fault)
+                self.took[fault] = time.monotonic() - began
+
+    def of_command(self, fault: str) -> dict[str, float]:
+        """Return how long the command ran that has seen the sign."""
+        return {"took": self.took[fault]} if fault in self.took else {}
+
+    def _next(self) -> str:
+        with self._asked:
+            for fault in list(self._turns):
+                seen = self.seen[fault]
+                if "command" not in seen and ("page" in seen or not self._is_served):
+                    self._turns.remove(fault)
+                    self._turns.append(fault)
+                    return fault
+        return ""
+
+    def _looks(self, place: str, every_seconds: float) -> Iterator[list[str]]:
+        while time.monotonic() < self._deadline:
+            left = [fault for fault, places in self.seen.items() if place not in places]
+            if not left:
+                return
             began = time.monotonic()
-            page = self.on_page()
-            self._note(
-                seen, since, {fault for fault, s in signs.items() if s.code in page.get(s.key, ())}, "page"
-            )
-            for fault, sign in signs.items():
-                # What the page does not show yet the command does not know either: it takes seconds to start.
-                if "page" in seen[fault] or not page:
-                    self._ask(seen, since, fault, sign)
-                if self.in_metrics(sign, before):
-                    self._note(seen, since, {fault}, "metrics")
-            time.sleep(max(0.0, began + _LOOK_SECONDS - time.monotonic()))
-        return seen
+            yield left
+            time.sleep(max(0.0, began + every_seconds - time.monotonic()))
 
-    def _ask(
-        self, seen: dict[str, dict[str, float]], since: Mapping[str, float], fault: str, sign: Sign
-    ) -> None:
-        if "command" not in seen[fault] and sign.code in self.by_command(sign)[1]:
-            self._note(seen, since, {fault}, "command")
-
-    @staticmethod
-    def _note(
-        seen: dict[str, dict[str, float]], since: Mapping[str, float], faults: set[str], place: str
-    ) -> None:
-        for fault in faults:
-            seen[fault].setdefault(place, time.monotonic() - since[fault])
+    def _note(self, place: str, fault: str) -> None:
+        self.seen[fault].setdefault(place, time.monotonic() - self._since[fault])
