@@ -24,6 +24,9 @@ _OUTAGES = {
     "ThrottlingException",
     "TooManyRequestsException",
 }
+#: What services that have no code of their own for a clock that is wrong begin its text with, SQS among them.
+#: Their code is that of a wrong key (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html).
+_SKEWED = ("Signature expired", "Signature not yet current")
 _SERVER_ERROR = 500
 
 
@@ -72,7 +75,7 @@ def _translate(
     code, text = str(details.get("Code", "")), ": ".join([str(details.get("Message", "")), *named])
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     name = code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
-    if name in _OUTAGES or status >= _SERVER_ERROR:
+    if name in _OUTAGES or status >= _SERVER_ERROR or text.startswith(_SKEWED):
         return OutageError(f"{what}: {code}: {text}")
     if name == "ReceiptHandleIsInvalid":
         text = "(the text of this error quotes the handle)"
