@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -19,18 +19,25 @@ class Answer(NamedTuple):
     content_type: str = "application/x-amz-json-1.0"
 
 
+class Call(NamedTuple):
+    """What AWS is asked; the names of the headers are lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
 @contextmanager
 def aws_proxy(
     target: str,
     *,
-    instead: Callable[[], Answer | None] = lambda: None,
+    instead: Callable[[Call], Answer | None] = lambda _: None,
     seen: Callable[[bytes], object] = len,
 ) -> Iterator[str]:
     """Hand every call on to ``target``; yield the proxy's URL.
 
     Args:
         target: URL of the embedded AWS.
-        instead: Asked before each call; its answer is given without handing the call on. May take its time.
+        instead: Given each call first; its answer is given without handing the call on. May take its time.
         seen: Told of the body of each answer; what it returns does not matter.
     """
 
@@ -39,7 +46,8 @@ def aws_proxy(
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self._answer(instead() or self._hand_on(body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            self._answer(instead(Call(headers, body)) or self._hand_on(body))
 
         def _hand_on(self, body: bytes) -> Answer:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
