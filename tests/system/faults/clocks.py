@@ -19,6 +19,8 @@ _NAME = "libfaketimeMT.so.1"
 _CLOCKED = ("scheduler", "scheduler-2", "worker-1", "worker-2", "triggerer", "triggerer-2")
 #: Seconds: within the 15 minutes that AWS allows, and beyond, into the future and the past.
 JUMPS = (-3_600, -420, 420, 3_600)
+#: Until a clock that was set right is right for all who look: libfaketime reads its file each second.
+SEEN_SECONDS = 3.0
 #: Python sleeps until a moment of ``CLOCK_MONOTONIC``, which libfaketime 0.9.10 takes for one long past; all
 #: other ways to wait are left alone.
 _SLEEP = """

@@ -103,14 +103,31 @@ class Stage(Ground):
         return int(self.rows(sql)[0][0])
 
     def dispatcher(self) -> tuple[str, int | None, int]:
-        """State, process id and tries of the dispatcher's latest task; of a running one first."""
+        """State, process id and tries of the dispatcher's latest task; one that runs or waits first."""
         sql = """
             SELECT ti.state, ti.pid, ti.try_number FROM task_instance ti
             JOIN dag_run run ON run.dag_id = ti.dag_id AND run.run_id = ti.run_id
-            WHERE ti.dag_id = :dag ORDER BY run.id DESC, (ti.state = 'running') DESC NULLS LAST LIMIT 1
+            WHERE ti.dag_id = :dag ORDER BY run.id DESC, (ti.state = 'running') DESC NULLS LAST,
+            (ti.state = 'deferred') DESC NULLS LAST LIMIT 1
         """
         rows = self.rows(sql, dag=DISPATCHER)
         return (str(rows[0][0]), rows[0][1], int(rows[0][2])) if rows else ("none", None, 0)
+
+    def clear_far_retries(self) -> int:
+        """Clear tasks of the dispatcher that failed by a clock ahead, as an operator would; how many.
+
+        Airflow tries them again some seconds after that moment: when the clocks get there.
+        """
+        sql = """
+            SELECT run_id, task_id FROM task_instance
+            WHERE dag_id = :dag AND state = 'up_for_retry' AND end_date > now() + interval '1 minute'
+        """
+        found = self.rows(sql, dag=DISPATCHER)
+        for run_id, task_id in found:
+            asked = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+            self.cluster.api.call("POST", f"/dags/{DISPATCHER}/clearTaskInstances", asked)
+        self.say(f"cleared, for Airflow would try them when the clocks get there: {len(found)} tasks")
+        return len(found)
 
     def is_watched(self) -> bool:
         """Whether the dispatcher has deferred and a triggerer has taken its trigger."""
