@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ def _feed(stage: Stage, objects: Sequence[PlannedObject]) -> None:
         if one.copy_delay is None:
             stage.aws.s3.put_object(Bucket=stage.bucket.bucket, Key=key, Body=b"1")
         else:
-            body = object_created_body(stage.bucket.bucket, key)
+            # As S3 would: a run looks for what holds its events already no further back than they happened.
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            body = object_created_body(stage.bucket.bucket, key, event_time=now)
             for delay in (0, one.copy_delay):
                 stage.aws.sqs.send_message(
                     QueueUrl=stage.bucket.queue_url, MessageBody=body, DelaySeconds=delay
