@@ -32,14 +32,12 @@ def aws_proxy(
     *,
     instead: Callable[[Call], Answer | None] = lambda _: None,
     seen: Callable[[bytes], object] = len,
-    judged: Callable[[str, bytes], Answer | None] = lambda *_: None,
 ) -> Iterator[str]:
     """Hand every call on to ``target``; yield the proxy's URL.
 
     Args:
         target: URL of the embedded AWS.
         instead: Given each call first; its answer is given without handing the call on. May take its time.
-        judged: As ``instead``, told of the action and the body of the call.
         seen: Told of the body of each answer; what it returns does not matter.
     """
 
@@ -49,8 +47,7 @@ def aws_proxy(
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            action = headers.get("x-amz-target", "").rpartition(".")[2]
-            self._answer(instead(Call(headers, body)) or judged(action, body) or self._hand_on(body))
+            self._answer(instead(Call(headers, body)) or self._hand_on(body))
 
         def _hand_on(self, body: bytes) -> Answer:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
