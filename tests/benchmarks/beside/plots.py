@@ -1,0 +1,112 @@
+"""The pictures of the page, drawn by matplotlib, which the extra ``plots`` brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import report
+from tests.benchmarks.beside import figures
+from tests.benchmarks.beside.figures import Parts
+
+FOLDER = report.PAGES / "plots"
+#: Short names, for there is little room; ours in one colour, stock in others, the floor grey.
+_NAMES = {
+    "bare": ("bare loop", "#7a7a7a"),
+    "ours": ("dispatcher", "#00796b"),
+    "ours_asset": ("asset", "#4db6ac"),
+    "stock_asset": ("stock asset, tuned", "#ef6c00"),
+    "stock_default": ("stock asset, defaults", "#ffb74d"),
+    "stock_sensor": ("stock SqsSensor", "#5e35b1"),
+    "stock_s3": ("stock S3KeySensor", "#c2185b"),
+    "dispatcher": ("dispatchers, a queue each", "#00796b"),
+    "watchers": ("assets on one queue", "#4db6ac"),
+    "stock_tuned": ("stock assets, tuned, a queue each", "#ef6c00"),
+}
+
+
+def draw(parts: Parts) -> list[Path]:
+    """Draw what there are figures for; return the files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    # Light ground in a dark page, too: the text on it is dark.
+    matplotlib.rcParams.update({"figure.facecolor": "white", "axes.facecolor": "white", "font.size": 9})
+    FOLDER.mkdir(exist_ok=True)
+    drawn = []
+    if "throughput" in parts:
+        drawn.append(_saved("rates", _rates(parts)))
+    if "backlog" in parts:
+        drawn.append(_saved("growth", _growth(parts)))
+    return drawn
+
+
+def _saved(name: str, figure: Any) -> Path:
+    path = FOLDER / f"side_by_side_{name}.png"
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return path
+
+
+def _rates(parts: Parts) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 7.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1)
+    rates = {side: figures.middle(found) for side, found in figures.rates(parts).items()}
+    _bars(upper, rates, "objects a second, median of the rounds (logarithmic)")
+    trickle = parts.get("latency", {}).get("trickle", {})
+    seconds = {side: one["begun"] for side, one in trickle.items() if one["begun"]["n"]}
+    _bars(lower, {side: one["p50"] for side, one in seconds.items()}, _SECONDS)
+    for place, one in enumerate(seconds.values()):
+        lower.plot([one["p50"], one["p95"]], [place, place], color="#222222", linewidth=1)
+        lower.plot([one["p95"]], [place], marker="|", color="#222222", markersize=9)
+    return figure
+
+
+_SECONDS = "seconds from upload to run begun, objects one by one: p50, the line to p95 (logarithmic)"
+
+
+def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
+    names = [_NAMES[side][0] for side in values]
+    bars = axes.barh(names, list(values.values()), color=[_NAMES[side][1] for side in values], height=0.62)
+    axes.set_xscale("log")
+    axes.bar_label(bars, labels=[f"{value:.3g}" for value in values.values()], padding=4, label_type="center")
+    axes.invert_yaxis()
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _growth(parts: Parts) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 10.5), layout="constrained")
+    axes = figure.subplots(3, 2)
+    _lines(axes[0][0], figures.series(parts, "backlog", "rate"), "objects a second", "messages that wait")
+    _lines(axes[0][1], figures.series(parts, "workers", "rate"), "objects a second", "workers on one queue")
+    _lines(axes[1][0], figures.series(parts, "routes", "rate"), "objects a second", "routes")
+    _lines(axes[1][1], _there(parts), "MiB of its task processes", "messages that wait")
+    _lines(axes[2][0], figures.idle_series(parts, "calls"), "calls an hour", "empty queues, or watchers")
+    _lines(axes[2][1], figures.idle_series(parts, "mib"), "MiB of the process", "empty queues, or watchers")
+    return figure
+
+
+def _there(parts: Parts) -> dict[str, dict[float, float]]:
+    found = figures.series(parts, "backlog", "tasks_mib")
+    return {side: points for side, points in found.items() if all(points.values())}
+
+
+def _lines(axes: Any, lines: Mapping[str, Mapping[float, float]], what: str, by: str) -> None:
+    for side, points in lines.items():
+        name, colour = _NAMES[side]
+        axes.plot(list(points), list(points.values()), marker="o", markersize=4, color=colour, label=name)
+    ticks = sorted({x for points in lines.values() for x in points})
+    axes.set(xscale="log", yscale="log", xlabel=by)
+    axes.set_xticks(ticks, labels=[f"{x:g}" for x in ticks])
+    axes.minorticks_off()
+    axes.set_title(f"{what} (logarithmic)", loc="left", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if lines:
+        axes.legend(fontsize=8, frameon=False, loc="best")
