@@ -79,15 +79,15 @@ def _stock(stage: Stage, count: int) -> float:
     return rate(stage.created_at("target_stock"))
 
 
+def _incoming(number: int) -> str:
+    return f"incoming/file {number:06}.csv"
+
+
 def fill(
-    aws: EmbeddedAws,
-    queue_url: str,
-    bucket: str,
-    count: int,
-    folder: Callable[[int], str] = lambda _: "incoming",
+    aws: EmbeddedAws, queue_url: str, bucket: str, count: int, key: Callable[[int], str] = _incoming
 ) -> None:
-    """Send the events of so many new objects; ``folder`` says in which folder each of them is."""
-    bodies = [object_created_body(bucket, f"{folder(one)}/file {one:06}.csv") for one in range(count)]
+    """Send the events of so many new objects, whose keys ``key`` makes of their numbers."""
+    bodies = [object_created_body(bucket, key(one)) for one in range(count)]
     for first in range(0, count, 10):
         entries = [
             {"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies[first : first + 10])

@@ -148,7 +148,7 @@ def test_the_page_of_a_part_alone_has_its_table_and_its_load() -> None:
 
 def test_the_page_says_what_was_lost() -> None:
     sides = {"stock_asset": {"sent": 150, "runs": 14, "in no run": 10, "in two or more": 0}}
-    killed = _part(kills=3, seed=1, processes={"triggerer": 6}, sides=sides)
+    killed = _part(kills=3, seed=1, processes={"triggerer": 6}, sides=sides, **{"in two asset runs": 7})
 
     written = page.text({"kills": killed})
 

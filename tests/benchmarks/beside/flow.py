@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -13,7 +12,8 @@ from typing import Any
 
 from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.demo.processes import send_signal
-from tests.benchmarks.beside.arrivals import Places, fates, quantiles
+from tests.benchmarks import marks
+from tests.benchmarks.beside.arrivals import Places, fates, places_of, quantiles
 from tests.benchmarks.beside.scene import Scene
 from tests.benchmarks.beside.sides import SIDES
 from tests.benchmarks.throughput import fill
@@ -31,7 +31,9 @@ _KILLED: Mapping[str, int] = {
 }
 #: The dispatcher lingers for ten of them, and its trigger is quiet for eight more.
 _PAUSE_SECONDS = 30.0
-_SETTLED_SECONDS = 20.0
+#: A run that waits for a retry, or a stock loop at its tasks, changes nothing for so long.
+_SETTLED_SECONDS = 60.0
+_KILLED_BUCKET = "killed"
 #: When each object of a side was uploaded, by its number.
 Uploads = dict[str, dict[int, float]]
 
@@ -66,14 +68,14 @@ def latency(scene: Scene, pauses: int, quick: int, slow: int) -> dict[str, Any]:
     Args:
         scene: Where all sides work.
         pauses: Objects for each side, half a minute apart.
-        quick: Objects of the trickle for each of the quick sides, one every 1.5 s.
+        quick: Objects of the trickle for each of the quick sides, one every 1.2 s.
         slow: The same for the sides that start a task process for each object, one every 3 s.
     """
     time.sleep(_PAUSE_SECONDS)
     paused = _trickle(scene, tuple(SIDES), 100_000, pauses, _PAUSE_SECONDS)
     _pause_loops(scene)
     before = {side: scene.counts.of(side) for side in _QUICK}
-    flowing = _trickle(scene, _QUICK, 200_000, quick, 1.5)
+    flowing = _trickle(scene, _QUICK, 200_000, quick, 1.2)
     calls = {side: dict(scene.counts.of(side) - before[side]) for side in _QUICK}
     _run_loops(scene)
     before = {side: scene.counts.of(side) for side in _LOOPS}
@@ -145,46 +147,60 @@ def _pause_loops(scene: Scene) -> None:
 def kills(scene: Scene, count: int, seed: int) -> dict[str, Any]:
     """Kill -9 the triggerer and the task processes of all sides at once, at work; what became of it."""
     chance, found = random.Random(seed), Counter[str]()
-    scene.stage.cluster.unpause("stock_sensor")
+    for dag_id in ("stock_sensor", "seen"):
+        scene.stage.cluster.unpause(dag_id)
     for number in range(count):
-        tag = f"kill-{number}x"
         for side, objects in _KILLED.items():
-            fill(scene.stage.aws, scene.stage.cluster.variables[f"BENCHMARK_{side.upper()}"], tag, objects)
-        scene.wait_for("stock at work", partial(_works, scene, tag), 120)
+            queue = scene.stage.cluster.variables[f"BENCHMARK_{side.upper()}"]
+            fill(scene.stage.aws, queue, _KILLED_BUCKET, objects, partial(_killed_key, number))
+        scene.wait_for("stock at work", partial(_works, scene, number), 120)
         time.sleep(chance.uniform(0.2, 2.0))
         found["tasks"] += len(send_signal(scene.task_pids(), signal.SIGKILL))
         found["triggerer"] += len(scene.stage.cluster.kill("triggerer"))
         scene.stage.cluster.restart("triggerer")
     _settle(scene, count)
-    sides = {side: _killed(scene, side, count) for side in _KILLED}
     return {
         "kills": count,
         "seed": seed,
         "processes": dict(found),
-        "sides": sides,
-        "load": os.getloadavg()[0],
+        "sides": {side: _killed(scene, side, count) for side in _KILLED},
+        "in two asset runs": fates(scene.places("target_ours_asset", _KILLED_BUCKET), 0)["in two or more"],
     }
 
 
-def _works(scene: Scene, tag: str) -> bool:
-    return bool(scene.places("target_stock_asset", tag))
+def _killed_key(kill: int, number: int) -> str:
+    return f"incoming/file {10_000 * (kill + 1) + number:06}.csv"
+
+
+def _works(scene: Scene, kill: int) -> bool:
+    """Whether stock's watcher has begun with what was sent before this kill."""
+    return max(scene.places("target_stock_asset", _KILLED_BUCKET), default=0) >= 10_000 * (kill + 1)
 
 
 def _killed(scene: Scene, side: str, count: int) -> dict[str, int]:
-    sums: Counter[str] = Counter()
-    for number in range(count):
-        sums.update(fates(scene.places(f"target_{side}", f"kill-{number}x"), _KILLED[side]))
-    return {name: sums[name] for name in ("sent", "runs", "in no run", "in two or more")}
+    found = _seen(scene) if side == "ours_asset" else scene.places(f"target_{side}", _KILLED_BUCKET)
+    return fates(found, _KILLED[side] * count)
+
+
+def _seen(scene: Scene) -> Places:
+    """The runs of the asset by what a task of each got; an asset event may hold what another held before."""
+    notes = [note for note in marks.read(scene.stage.folder) if note["what"] == "seen"]
+    return places_of(
+        (note["run_id"], note["at"], None, key)
+        for note in notes
+        for key in note["keys"]
+        if key.startswith(_KILLED_BUCKET)
+    )
 
 
 def _settle(scene: Scene, count: int) -> None:
     """Wait until all is in runs, or nothing has changed for a while with every queue empty."""
     last, since = None, time.monotonic()
+    queues = [scene.stage.cluster.variables[f"BENCHMARK_{side.upper()}"] for side in _KILLED]
 
     def settled() -> bool:
         nonlocal last, since
         now = [_killed(scene, side, count) for side in _KILLED]
-        queues = [scene.stage.cluster.variables[f"BENCHMARK_{side.upper()}"] for side in _KILLED]
         empty = all(scene.stage.aws.counts(queue) == (0, 0) for queue in queues)
         if now != last or not empty:
             last, since = now, time.monotonic()

@@ -39,9 +39,9 @@ def idle(seconds: float) -> dict[str, Any]:
             aws.sqs.purge_queue(QueueUrl=aws.sqs.get_queue_url(QueueName=f"idle-{number}-events")["QueueUrl"])
         waiting = {name: _started(name, counts.connection(name), Path(folder)) for name in names}
         try:
-            for process in waiting.values():
-                assert process.stdout is not None
-                process.stdout.readline()
+            while not all((Path(folder) / name).exists() for name in names):
+                _check_alive(waiting)
+                time.sleep(0.5)
             time.sleep(_WARM_UP_SECONDS)
             return _measured(waiting, counts, seconds)
         finally:
@@ -54,9 +54,9 @@ def _started(name: str, connection: str, folder: Path) -> subprocess.Popen[bytes
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "AWS_"))}
     environment = {**kept, "AIRFLOW_CONN_AWS_DEFAULT": connection, "AIRFLOW_HOME": str(folder / "home")}
     kind, _, count = name.rpartition("-")
-    command = [sys.executable, "-m", "tests.benchmarks.beside.waiting", kind, count]
+    command = [sys.executable, "-m", "tests.benchmarks.beside.waiting", kind, count, str(folder / name)]
     log = (folder / f"{name}.log").open("wb")
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log)
+    return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def _measured(
@@ -65,9 +65,8 @@ def _measured(
     before = {name: (counts.of(name), _processor(process)) for name, process in waiting.items()}
     time.sleep(seconds)
     found: dict[str, Any] = {}
+    _check_alive(waiting)
     for name, process in waiting.items():
-        if process.poll() is not None:
-            raise RuntimeError(f"{name} ended by itself with {process.returncode}")
         calls, used = before[name]
         kind, _, count = name.rpartition("-")
         made = counts.of(name) - calls
@@ -77,6 +76,11 @@ def _measured(
             "processor_percent": round(100 * (_processor(process) - used) / seconds, 2),
         }
     return found
+
+
+def _check_alive(waiting: dict[str, subprocess.Popen[bytes]]) -> None:
+    if dead := [name for name, process in waiting.items() if process.poll() is not None]:
+        raise RuntimeError(f"ended by themselves: {', '.join(dead)}")
 
 
 def _processor(process: subprocess.Popen[bytes]) -> float:

@@ -149,7 +149,9 @@ def _kills(parts: Parts) -> str:
         f"{found['kills']} times, while stock's watcher worked, the triggerer and every task process of all "
         f"sides were killed at once (`kill -9`, {sum(found['processes'].values())} processes, seed "
         f"{found['seed']}). Airflow's own time-outs; the queues' visibility is 30 s. Counted when every "
-        "queue was empty and nothing changed any more."
+        "queue was empty and nothing changed any more. Of an asset, what `events_of` gives the tasks of its "
+        f"runs: {found['in two asset runs']} objects were in two of its runs after a kill, and `events_of` "
+        "left them out of the second."
     )
     return f"## Killed\n\n{words}\n\n{report.table(rows)}"
 

@@ -5,10 +5,11 @@ import os
 from datetime import timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, get_current_context, task
 
-from airflow_s3events import s3_event_asset, s3_event_dispatcher
+from airflow_s3events import events_of, s3_event_asset, s3_event_dispatcher
 from tests.benchmarks.beside.loop import receive_create_delete
+from tests.benchmarks.marks import note
 from tests.benchmarks.stock import bucket_loop, queue_loop, watched
 
 
@@ -59,3 +60,16 @@ for side, schedule in schedules.items():
     with DAG(f"target_{side}", schedule=schedule, max_active_runs=1000) as target:
         EmptyOperator(task_id="done")
     globals()[f"target_{side}"] = target
+
+with DAG(
+    "seen", schedule=schedules["ours_asset"], max_active_runs=1000, is_paused_upon_creation=True
+) as seeing:
+
+    @task(retries=100, retry_delay=timedelta(seconds=1))
+    def see():  # type: ignore[no-untyped-def]
+        """Note which objects a task of the run gets: repeats are dropped there, not before."""
+        context = get_current_context()
+        keys = [f"{event.bucket}/{event.key}" for event in events_of(context)]
+        note("seen", run_id=context["run_id"], keys=keys)
+
+    see()
