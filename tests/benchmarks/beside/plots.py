@@ -11,18 +11,18 @@ from tests.benchmarks.beside import figures
 from tests.benchmarks.beside.figures import Parts
 
 FOLDER = report.PAGES / "plots"
-#: Short names, for there is little room; ours in one colour, stock in others, the floor grey.
+#: Short names, for there is little room; ours green, stock in others, the floor grey; white reads on each.
 _NAMES = {
     "bare": ("bare loop", "#7a7a7a"),
-    "ours": ("dispatcher", "#00796b"),
-    "ours_asset": ("asset", "#4db6ac"),
-    "stock_asset": ("stock asset, tuned", "#ef6c00"),
-    "stock_default": ("stock asset, defaults", "#ffb74d"),
+    "ours": ("dispatcher", "#004d40"),
+    "ours_asset": ("asset", "#26a69a"),
+    "stock_asset": ("stock asset, tuned", "#e65100"),
+    "stock_default": ("stock asset, defaults", "#a66300"),
     "stock_sensor": ("stock SqsSensor", "#5e35b1"),
     "stock_s3": ("stock S3KeySensor", "#c2185b"),
-    "dispatcher": ("dispatchers, a queue each", "#00796b"),
-    "watchers": ("assets on one queue", "#4db6ac"),
-    "stock_tuned": ("stock assets, tuned, a queue each", "#ef6c00"),
+    "dispatcher": ("dispatchers, a queue each", "#004d40"),
+    "watchers": ("assets on one queue", "#26a69a"),
+    "stock_tuned": ("stock assets, tuned, a queue each", "#e65100"),
 }
 
 
@@ -70,8 +70,9 @@ _SECONDS = "seconds from upload to run begun, objects one by one: p50, the line 
 def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
     names = [_NAMES[side][0] for side in values]
     bars = axes.barh(names, list(values.values()), color=[_NAMES[side][1] for side in values], height=0.62)
-    axes.set_xscale("log")
-    axes.bar_label(bars, labels=[f"{value:.3g}" for value in values.values()], padding=4, label_type="center")
+    axes.set(xscale="log", xlim=(min(values.values()) / 4, max(values.values()) * 3))
+    texts = [f"{value:.3g}" for value in values.values()]
+    axes.bar_label(bars, labels=texts, label_type="center", color="white", fontweight="bold")
     axes.invert_yaxis()
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(axis="x", alpha=0.3)
@@ -81,14 +82,20 @@ def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
 def _growth(parts: Parts) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 10.5), layout="constrained")
+    figure = Figure(figsize=(10, 12), layout="constrained")
     axes = figure.subplots(3, 2)
     _lines(axes[0][0], figures.series(parts, "backlog", "rate"), "objects a second", "messages that wait")
     _lines(axes[0][1], figures.series(parts, "workers", "rate"), "objects a second", "workers on one queue")
-    _lines(axes[1][0], figures.series(parts, "routes", "rate"), "objects a second", "routes")
-    _lines(axes[1][1], _there(parts), "MiB of its task processes", "messages that wait")
+    _lines(axes[1][0], figures.series(parts, "routes", "rate"), "objects a second", "routes", log=False)
+    _lines(axes[1][1], _there(parts), "MiB of its task processes", "messages that wait", log=False)
     _lines(axes[2][0], figures.idle_series(parts, "calls"), "calls an hour", "empty queues, or watchers")
-    _lines(axes[2][1], figures.idle_series(parts, "mib"), "MiB of the process", "empty queues, or watchers")
+    _lines(
+        axes[2][1],
+        figures.idle_series(parts, "mib"),
+        "MiB of the process",
+        "empty queues, or watchers",
+        log=False,
+    )
     return figure
 
 
@@ -97,16 +104,22 @@ def _there(parts: Parts) -> dict[str, dict[float, float]]:
     return {side: points for side, points in found.items() if all(points.values())}
 
 
-def _lines(axes: Any, lines: Mapping[str, Mapping[float, float]], what: str, by: str) -> None:
+def _lines(
+    axes: Any, lines: Mapping[str, Mapping[float, float]], what: str, by: str, *, log: bool = True
+) -> None:
     for side, points in lines.items():
         name, colour = _NAMES[side]
         axes.plot(list(points), list(points.values()), marker="o", markersize=4, color=colour, label=name)
     ticks = sorted({x for points in lines.values() for x in points})
-    axes.set(xscale="log", yscale="log", xlabel=by)
+    axes.set(xscale="log", xlabel=by)
+    if log:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, 1.15 * max((y for points in lines.values() for y in points.values()), default=1.0))
     axes.set_xticks(ticks, labels=[f"{x:g}" for x in ticks])
     axes.minorticks_off()
-    axes.set_title(f"{what} (logarithmic)", loc="left", fontsize=10)
+    axes.set_title(f"{what} (logarithmic)" if log else what, loc="left", fontsize=10)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     if lines:
-        axes.legend(fontsize=8, frameon=False, loc="best")
+        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
