@@ -23,7 +23,8 @@ from tests.benchmarks.call_counts import CallCounts
 from tests.benchmarks.triggerer_memory import pss
 
 COUNTS = (1, 2, 4, 8)
-_WARM_UP_SECONDS = 25.0
+#: After the first receive of all: what happens once, at the start, is no rate.
+_WARM_UP_SECONDS = 5.0
 
 
 def idle(seconds: float) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def idle(seconds: float) -> dict[str, Any]:
             aws.sqs.purge_queue(QueueUrl=aws.sqs.get_queue_url(QueueName=f"idle-{number}-events")["QueueUrl"])
         waiting = {name: _started(name, counts.connection(name), Path(folder)) for name in names}
         try:
-            while not all((Path(folder) / name).exists() for name in names):
+            while not all(_receives(counts, name) for name in names):
                 _check_alive(waiting)
                 time.sleep(0.5)
             time.sleep(_WARM_UP_SECONDS)
@@ -50,11 +51,16 @@ def idle(seconds: float) -> dict[str, Any]:
                 process.wait()
 
 
+def _receives(counts: CallCounts, name: str) -> bool:
+    kind, _, count = name.rpartition("-")
+    return counts.of(name)["ReceiveMessage"] >= (1 if kind == "watchers" else int(count))
+
+
 def _started(name: str, connection: str, folder: Path) -> subprocess.Popen[bytes]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "AWS_"))}
     environment = {**kept, "AIRFLOW_CONN_AWS_DEFAULT": connection, "AIRFLOW_HOME": str(folder / "home")}
     kind, _, count = name.rpartition("-")
-    command = [sys.executable, "-m", "tests.benchmarks.beside.waiting", kind, count, str(folder / name)]
+    command = [sys.executable, "-m", "tests.benchmarks.beside.waiting", kind, count]
     log = (folder / f"{name}.log").open("wb")
     return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 

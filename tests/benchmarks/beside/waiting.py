@@ -1,15 +1,10 @@
-"""A process whose triggers wait at empty queues, as in a triggerer: ``python -m ... KIND COUNT FILE``.
-
-``FILE`` appears when they do.
-"""
+"""A process whose triggers wait at empty queues, as in a triggerer: ``python -m ... KIND COUNT``."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 
@@ -38,22 +33,20 @@ async def _stock(number: int, **arguments: Any) -> None:
     await _until_it_fires(SqsSensorTrigger(sqs_queue=url, region_name="us-east-1", **arguments))
 
 
-async def _wait(kind: str, count: int, ready: Callable[[], None]) -> None:
+async def _wait(kind: str, count: int) -> None:
     if kind == "watchers":
         from tests.benchmarks.asset_idle import watch_idle
 
-        ready()
         await watch_idle(_queue(0), count)
     tuned = {"waiter_delay": 1, "max_messages": 10} if kind == "stock_tuned" else {}
     one = _dispatcher if kind == "dispatcher" else _stock
     waiting = [asyncio.ensure_future(one(number, **tuned)) for number in range(count)]
-    ready()
     await asyncio.gather(*waiting)
 
 
 def main() -> None:
     """Wait for ever: who measures ends it."""
-    asyncio.run(_wait(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).touch))
+    asyncio.run(_wait(sys.argv[1], int(sys.argv[2])))
 
 
 if __name__ == "__main__":
