@@ -126,11 +126,11 @@ def _publish(found: Found, *, write: bool) -> None:
     if not found:
         return
     parts = {name: found[name] for name in PARTS if name in found}
+    report.publish(_NAME, "Side by side", text(parts), {"parts": parts}, write=write)
     if write:
         from tests.benchmarks.beside.plots import draw
 
         draw(parts)
-    report.publish(_NAME, "Side by side", text(parts), {"parts": parts}, write=write)
 
 
 if __name__ == "__main__":

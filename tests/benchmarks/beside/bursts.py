@@ -102,6 +102,7 @@ def burst(scene: Scene, side: str, objects: int, *, waiting: int | None = None, 
         found, calls = first(scene.places(target, tag), objects), scene.counts.of(side) - before
     stage.aws.sqs.purge_queue(QueueUrl=queue)
     _stop(scene, side, count)
+    scene.forget_runs(target)
     return {
         "rate": round(rate(found), 2),
         **fates(found, objects),
@@ -161,6 +162,7 @@ def _routed(scene: Scene, side: str, count: int, objects: int) -> Burst:
         places = partial(scene.places, "team_%", tag)
         scene.wait_for(f"{objects} of {dag_id}", lambda: len(places()) >= objects, _TIMEOUT_SECONDS)
     scene.fail_runs(dag_id)
+    scene.forget_runs("team_%")
     found = places()
     return {
         "rate": round(rate(found), 2),

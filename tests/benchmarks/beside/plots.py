@@ -68,6 +68,9 @@ _SECONDS = "seconds from upload to run begun, objects one by one: p50, the line 
 
 
 def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
+    if not values:
+        axes.set_axis_off()
+        return
     names = [_NAMES[side][0] for side in values]
     bars = axes.barh(names, list(values.values()), color=[_NAMES[side][1] for side in values], height=0.62)
     axes.set(xscale="log", xlim=(min(values.values()) / 4, max(values.values()) * 3))

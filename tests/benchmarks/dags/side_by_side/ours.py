@@ -29,15 +29,15 @@ with DAG("bare", schedule=None):
 
     loop()
 
-# Held by a pool without slots: the runs are stored and queued, and no worker takes time from any side.
+# The scheduler itself ends an EmptyOperator: no worker takes time from any side. Runs that were held would be
+# in the way of those of the sides: the scheduler looks at the oldest twenty.
 for name in ("target_ours", "target_bare", "target_stock_sensor"):
-    with DAG(name, schedule=None, max_active_runs=1) as target:
-        EmptyOperator(task_id="held", pool=os.environ["BENCHMARK_POOL"])
+    with DAG(name, schedule=None, max_active_runs=10_000) as target:
+        EmptyOperator(task_id="done")
     globals()[name] = target
 
 asset = s3_event_asset(
     "ours_asset", sqs_queue=os.environ["BENCHMARK_OURS_ASSET"], aws_conn_id="aws_ours_asset"
 )
-# Not held: a DAG at its max_active_runs gets no run, and an EmptyOperator takes no worker.
 with DAG("target_ours_asset", schedule=asset, max_active_runs=1000):
     EmptyOperator(task_id="done")
