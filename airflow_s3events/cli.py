@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 from airflow_s3events import __version__
 from airflow_s3events.commands import COMMANDS
@@ -44,7 +43,7 @@ def _discard_output() -> None:
 
 def _run(arguments: list[str]) -> int:
     args = _parser(arguments).parse_args(arguments)
-    status: int = import_module(COMMANDS[args.command].module).run(args)
+    status: int = COMMANDS[args.command].load().run(args)
     return status
 
 
@@ -55,7 +54,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         # The others only lend their help line.
         if name in arguments[:1]:
-            import_module(command.module).add_parser(subparsers)
+            command.load().add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=command.help)
     return parser

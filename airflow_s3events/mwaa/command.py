@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_s3events.commands.iam import NO_DEAD_LETTERS, add_queue_options, queue_resources
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.iam import NO_DEAD_LETTERS, add_queue_options, queue_resources
 from airflow_s3events.mwaa.documents import documents
 from airflow_s3events.mwaa.images import IMAGES, Image, image_of
 from airflow_s3events.mwaa.package import NAME, Package

@@ -179,7 +179,7 @@ def test_an_interrupt_ends_as_a_shell_expects(monkeypatch: pytest.MonkeyPatch) -
     def interrupted(_: Any) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("airflow_s3events.decoding.run", interrupted)
+    monkeypatch.setattr("airflow_s3events.commands.decode.run", interrupted)
     assert main(["decode"]) == 130
 
 

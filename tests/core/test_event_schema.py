@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from airflow_s3events.cli import main
-from airflow_s3events.event_schema import event_schema
+from airflow_s3events.commands.schema import event_schema
 from airflow_s3events.events import SCHEMA, ObjectEvent
 from airflow_s3events.facts import ObjectFacts
 from airflow_s3events.identity import event_id

@@ -15,7 +15,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from airflow_s3events import decoding
+from airflow_s3events.commands import decode as decode_command
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError, FactsNeededError
@@ -86,8 +86,10 @@ def decode(data: bytes) -> None:
     out, err = io.TextIOWrapper(io.BytesIO(), "ascii"), io.StringIO()
     stdin = SimpleNamespace(buffer=io.BytesIO(data))
     with patch.object(sys, "stdin", stdin), redirect_stdout(out), redirect_stderr(err):
-        code = decoding.run(Namespace(file="-", message_id=None))
-    assert code in (decoding.OK, decoding.NOT_AN_EVENT, decoding.SOME_BAD), f"exit code {code}"
+        code = decode_command.run(Namespace(file="-", message_id=None))
+    assert code in (decode_command.OK, decode_command.NOT_AN_EVENT, decode_command.SOME_BAD), (
+        f"exit code {code}"
+    )
     out.seek(0)
     for line in out:
         json.loads(line)

@@ -6,7 +6,6 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 from airflow_s3events.commands import COMMANDS
@@ -43,7 +42,7 @@ Exit statuses mean the same everywhere, as far as a command has them:
 def parser_of(command: str) -> argparse.ArgumentParser:
     """Return the parser of one command."""
     subparsers = argparse.ArgumentParser(prog="s3events").add_subparsers()
-    import_module(COMMANDS[command].module).add_parser(subparsers)
+    COMMANDS[command].load().add_parser(subparsers)
     found: argparse.ArgumentParser = subparsers.choices[command]
     return found
 

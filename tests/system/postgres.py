@@ -5,17 +5,13 @@ It has ``fsync`` off: the tests kill processes, never the machine, so what it wr
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
 
-from airflow_s3events.demo.processes import Processes, free_port, send_signal
+from airflow_s3events.demo.processes import send_signal
+from tests.system.database_server import DatabaseServer, unprivileged_user
 
-_UP_IN_SECONDS = 60.0
 #: initdb refuses root; these are tried in turn. A server owned by nobody can still not leave its folder.
 _USERS = ("postgres", "nobody")
 
@@ -39,31 +35,16 @@ def find_binaries() -> Path:
     raise PostgresMissingError("no initdb on PATH nor in /usr/lib/postgresql/*/bin: install PostgreSQL")
 
 
-class Postgres:
+class Postgres(DatabaseServer):
     """One server: ``with Postgres() as server: url = server.create_database("airflow")``."""
 
     def __init__(self) -> None:
         self._binaries = find_binaries()
-        self._user = _unprivileged_user()
-        self.folder = Path(tempfile.mkdtemp(prefix="s3events-postgres-"))
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
-        self.port = free_port()
-        self.processes = Processes(self.folder / "output", remove_folder=self.folder)
-
-    def __enter__(self) -> Postgres:
         try:
-            self._initialise()
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+            user = unprivileged_user(_USERS)
+        except LookupError as error:
+            raise PostgresMissingError(f"PostgreSQL: {error}") from error
+        super().__init__("PostgreSQL", user=user)
 
     def create_database(self, name: str) -> str:
         """Create an empty database; its SQLAlchemy URL."""
@@ -72,27 +53,18 @@ class Postgres:
 
     def kill(self) -> int:
         """Kill -9 of the server, as if its machine had gone; the number of its processes."""
-        pids = self.processes.pids("postgres")
-        return len(send_signal(pids, signal.SIGKILL))
+        return len(send_signal(self.processes.pids("server"), signal.SIGKILL))
 
     def start_again(self) -> None:
         """Start the server on the same data and port."""
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
         self._start()
 
-    def stop(self) -> None:
-        """End the server and remove its folder."""
-        self.processes.stop_all()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _initialise(self) -> None:
+    def _install_command(self) -> list[str]:
         command = [str(self._binaries / "initdb"), "-D", str(self.folder / "data"), "-U", "airflow"]
-        command += ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
-        self.processes.start("initdb", command, os.environ, user=self._user)
-        if self.processes.wait("initdb", _UP_IN_SECONDS) != 0:
-            raise RuntimeError(f"initdb failed\n{self.processes.log_tail('initdb')}")
+        return [*command, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
 
-    def _start(self) -> None:
+    def _server_command(self) -> list[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -103,13 +75,7 @@ class Postgres:
             "timezone": "UTC",
         }
         command = [str(self._binaries / "postgres"), "-D", str(self.folder / "data")]
-        command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self.processes.start("postgres", command, os.environ, user=self._user)
-        deadline = time.monotonic() + _UP_IN_SECONDS
-        while not self._answers():
-            if self.processes.exit_status("postgres") is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start\n{self.processes.log_tail('postgres')}")
-            time.sleep(0.05)
+        return command + [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _answers(self) -> bool:
         import psycopg2
@@ -129,16 +95,3 @@ class Postgres:
             connection.cursor().execute(statement)
         finally:
             connection.close()
-
-
-def _unprivileged_user() -> str | None:
-    """Whom to run the server as: ourselves (None) unless we are root."""
-    if os.geteuid() != 0:
-        return None
-    import pwd
-
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    for user in _USERS:
-        if user in known:
-            return user
-    raise PostgresMissingError(f"PostgreSQL does not run as root, and none of {_USERS} exists here")

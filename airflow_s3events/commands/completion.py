@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 from airflow_s3events.commands import COMMANDS
@@ -79,7 +78,7 @@ def _parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield the parser of each command, and of each command's own commands."""
     subparsers = argparse.ArgumentParser(prog="s3events").add_subparsers()
     for name, command in COMMANDS.items():
-        parser = import_module(command.module).add_parser(subparsers)
+        parser = command.load().add_parser(subparsers)
         yield name, parser
         for action, own in _own(parser).items():
             yield f"{name} {action}", own
