@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.benchmarks.beside import prices
+from tests.benchmarks.beside.sides import SIDES
 
 #: Kinds of calls in the order of the page, and the actions of each; all others are of the last kind.
 _KINDS: Mapping[str, tuple[str, ...]] = {
@@ -86,7 +87,7 @@ def series(parts: Parts, part: str, member: str) -> dict[str, dict[float, float]
     for x, sides in parts.get(part, {}).get("by", {}).items():
         for side, one in sides.items():
             found.setdefault(side, {})[float(x)] = float(one[member])
-    return found
+    return {side: found[side] for side in SIDES if side in found}
 
 
 def idle_series(parts: Parts, member: str) -> dict[str, dict[float, float]]:

@@ -85,20 +85,23 @@ def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
 def _growth(parts: Parts) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 12), layout="constrained")
-    axes = figure.subplots(3, 2)
-    _lines(axes[0][0], figures.series(parts, "backlog", "rate"), "objects a second", "messages that wait")
-    _lines(axes[0][1], figures.series(parts, "workers", "rate"), "objects a second", "workers on one queue")
-    _lines(axes[1][0], figures.series(parts, "routes", "rate"), "objects a second", "routes", log=False)
-    _lines(axes[1][1], _there(parts), "MiB of its task processes", "messages that wait", log=False)
-    _lines(axes[2][0], figures.idle_series(parts, "calls"), "calls an hour", "empty queues, or watchers")
-    _lines(
-        axes[2][1],
-        figures.idle_series(parts, "mib"),
-        "MiB of the process",
-        "empty queues, or watchers",
-        log=False,
+    waiting = "empty queues, or watchers"
+    panels = (
+        (figures.series(parts, "backlog", "rate"), "objects a second", "messages that wait", True),
+        (figures.series(parts, "workers", "rate"), "objects a second", "workers on one queue", True),
+        (figures.series(parts, "routes", "rate"), "objects a second", "routes", False),
+        (_there(parts), "MiB of its task processes", "messages that wait", False),
+        (figures.idle_series(parts, "calls"), "calls an hour", waiting, True),
+        (figures.idle_series(parts, "mib"), "MiB of the process", waiting, False),
     )
+    there = [panel for panel in panels if panel[0]]
+    rows = (len(there) + 1) // 2
+    figure = Figure(figsize=(10, 4 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False).flat
+    for (lines, what, by, log), place in zip(there, axes, strict=False):
+        _lines(place, lines, what, by, log=log)
+    for place in list(axes)[len(there) :]:
+        place.set_axis_off()
     return figure
 
 
@@ -118,11 +121,10 @@ def _lines(
     if log:
         axes.set_yscale("log")
     else:
-        axes.set_ylim(0, 1.15 * max((y for points in lines.values() for y in points.values()), default=1.0))
+        axes.set_ylim(0, 1.15 * max(y for points in lines.values() for y in points.values()))
     axes.set_xticks(ticks, labels=[f"{x:g}" for x in ticks])
     axes.minorticks_off()
     axes.set_title(f"{what} (logarithmic)" if log else what, loc="left", fontsize=10)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    if lines:
-        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
