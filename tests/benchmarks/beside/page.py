@@ -87,7 +87,10 @@ def _pair(found: Mapping[str, float]) -> str:
 
 def _pictures(parts: Parts) -> str:
     pictures = {
-        "rates": ("throughput", "Objects a second of each side, and seconds from upload to run"),
+        "rates": (
+            "throughput",
+            "Objects a second of each side; seconds from upload to run, where they were played",
+        ),
         "growth": ("backlog", "How rates, calls and memory grow"),
     }
     return "\n\n".join(

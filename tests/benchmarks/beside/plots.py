@@ -51,16 +51,18 @@ def _saved(name: str, figure: Any) -> Path:
 def _rates(parts: Parts) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 7.2), layout="constrained")
-    upper, lower = figure.subplots(2, 1)
     rates = {side: figures.middle(found) for side, found in figures.rates(parts).items()}
-    _bars(upper, rates, "objects a second, median of the rounds (logarithmic)")
     trickle = parts.get("latency", {}).get("trickle", {})
     seconds = {side: one["begun"] for side, one in trickle.items() if one["begun"]["n"]}
-    _bars(lower, {side: one["p50"] for side, one in seconds.items()}, _SECONDS)
+    rows = 2 if seconds else 1
+    figure = Figure(figsize=(9, 3.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, 1, squeeze=False).flat
+    _bars(axes[0], rates, "objects a second, median of the rounds (logarithmic)")
+    if seconds:
+        _bars(axes[1], {side: one["p50"] for side, one in seconds.items()}, _SECONDS)
     for place, one in enumerate(seconds.values()):
-        lower.plot([one["p50"], one["p95"]], [place, place], color="#222222", linewidth=1)
-        lower.plot([one["p95"]], [place], marker="|", color="#222222", markersize=9)
+        axes[1].plot([one["p50"], one["p95"]], [place, place], color="#222222", linewidth=1)
+        axes[1].plot([one["p95"]], [place], marker="|", color="#222222", markersize=9)
     return figure
 
 
@@ -68,9 +70,6 @@ _SECONDS = "seconds from upload to run begun, objects one by one: p50, the line 
 
 
 def _bars(axes: Any, values: Mapping[str, float], title: str) -> None:
-    if not values:
-        axes.set_axis_off()
-        return
     names = [_NAMES[side][0] for side in values]
     bars = axes.barh(names, list(values.values()), color=[_NAMES[side][1] for side in values], height=0.62)
     axes.set(xscale="log", xlim=(min(values.values()) / 4, max(values.values()) * 3))
