@@ -43,6 +43,7 @@ _PUBLIC = {
     "routes_from_toml": "airflow_s3events.routing_table",
     "s3_event_asset": "airflow_s3events.assets.s3_event",
     "s3_event_dispatcher": "airflow_s3events.dags.dispatcher",
+    "trace_links_of": "airflow_s3events.tasks.links",
 }
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from airflow_s3events.sensors.dead_letters import S3DeadLetterSensor
     from airflow_s3events.sensors.expectations import S3ExpectedObjectsSensor
     from airflow_s3events.tasks.context import events_of
+    from airflow_s3events.tasks.links import trace_links_of
     from airflow_s3events.triggers.s3_event import S3EventTrigger
     from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 
@@ -112,6 +114,7 @@ __all__ = [
     "routes_from_toml",
     "s3_event_asset",
     "s3_event_dispatcher",
+    "trace_links_of",
 ]
 
 

@@ -93,10 +93,20 @@ class Alarms:
         conf = {ANOMALY_MEMBER: anomaly.serialize()}
         if await self._runs.create(self._watch.dag_id, _run_id(anomaly), conf):
             self._meter.count("anomalies", anomaly.kind)
+            self._meter.remark("anomaly", _told(anomaly, self._watch.dag_id))
             log.warning("Anomaly: %s in bucket %s", anomaly.kind, anomaly.bucket)
 
     def _place(self, bucket: str) -> str:
         return f"anomaly/{self._name}/{bucket}"
+
+
+def _told(anomaly: Anomaly, dag_id: str) -> str:
+    what = (
+        anomaly.kind
+        if anomaly.count is None
+        else f"{anomaly.count} {anomaly.kind} in {anomaly.window_seconds} s"
+    )
+    return f"{what}, bucket {anomaly.bucket}; DAG {dag_id} was told"
 
 
 def _run_id(anomaly: Anomaly) -> str:

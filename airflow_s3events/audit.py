@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
@@ -18,9 +18,14 @@ from typing import Any, Protocol
 from airflow_s3events.audit_records import AuditRecord, log_calls, object_key
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.envelopes import parse_body
+from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import BodyError, ConfigurationError
+from airflow_s3events.holding import Ended, Waiting
+from airflow_s3events.identity import event_id
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
+from airflow_s3events.settlement import Disposition
 from airflow_s3events.starting import Outcome
 
 #: Seconds between two writes, and so the age of what a kill takes along.
@@ -85,21 +90,55 @@ class AuditTrail:
             return
         for outcome in outcomes:
             run = outcome.created or outcome.run
-            self.note(
-                AuditRecord(
-                    at=self._now(),
-                    queue=self._queue,
-                    dispatcher=self._dispatcher,
-                    event=outcome.event,
-                    dag_id=outcome.dag_id,
-                    run_id=None if run is None else run[1],
-                    outcome=outcome.what,
-                    disposition=outcome.disposition.name.lower(),
-                    reason=outcome.reason,
-                    message_id=message.message_id,
-                    receives=message.receive_count,
-                )
+            run_id = None if run is None else run[1]
+            ended = Ended(outcome.what, outcome.disposition, outcome.reason)
+            self._note(outcome.event, (outcome.dag_id, run_id), ended, message)
+
+    def note_ended(self, waiting: Waiting, ended: Ended) -> None:
+        """Take down what became of a message that was held for its runs: a record for each of them."""
+        if self._store is None:
+            return
+        events = _events_of(waiting.message)
+        for run in waiting.runs or (("", None),):
+            self._note(_event_of_run(events, run[1]), run, ended, waiting.message)
+
+    def note_batch(self, dag_id: str, run_id: str, events: Sequence[Mapping[str, Any]]) -> None:
+        """Take down that a batch run with these events is stored."""
+        if self._store is None:
+            return
+        ended = Ended("batched", Disposition.ACKNOWLEDGE)
+        for data in events:
+            self._note(ObjectEvent.deserialize(data), (dag_id, run_id), ended)
+
+    def note_message(self, message: Message, ended: Ended) -> None:
+        """Take down what became of each event of a message for which no run is made here: of assets."""
+        if self._store is None:
+            return
+        for event in _events_of(message) or (None,):
+            self._note(event, ("", None), ended, message)
+
+    def _note(
+        self,
+        event: ObjectEvent | None,
+        run: tuple[str, str | None],
+        ended: Ended,
+        message: Message | None = None,
+    ) -> None:
+        self.note(
+            AuditRecord(
+                at=self._now(),
+                queue=self._queue,
+                dispatcher=self._dispatcher,
+                event=event,
+                dag_id=run[0],
+                run_id=run[1],
+                outcome=ended.what,
+                disposition=ended.disposition.name.lower(),
+                reason=ended.reason,
+                message_id="" if message is None else message.message_id,
+                receives=0 if message is None else message.receive_count,
             )
+        )
 
     def note(self, record: AuditRecord) -> None:
         """Take a record down; the oldest goes where there is no room."""
@@ -155,6 +194,20 @@ class AuditTrail:
         for _ in range(count):
             self._meter.count("audit.lost")
         self._lines.note("audit", outcome="lost", lost=self._lost, reason=reason)
+
+
+def _events_of(message: Message) -> Sequence[ObjectEvent]:
+    try:
+        return parse_body(message.body, message_id=message.delivery_id).events
+    except BodyError:
+        return ()
+
+
+def _event_of_run(events: Sequence[ObjectEvent], run_id: str | None) -> ObjectEvent | None:
+    """Return the event of a run: the message's only one, or the one that the run is named by."""
+    if len(events) == 1:
+        return events[0]
+    return next((event for event in events if event_id(event) in (run_id or "")), None)
 
 
 class S3AuditStore:

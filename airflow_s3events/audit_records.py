@@ -35,8 +35,8 @@ class AuditRecord:
         outcome: As in ``docs/reference/metrics.md``: ``started``, ``duplicate``, ``put_off`` and so on.
         disposition: The fate that it asks for its message.
         reason: For people.
-        message_id: SQS's.
-        receives: How often the message had been received.
+        message_id: SQS's; empty of an event of a batch, whose message another dispatcher may hold.
+        receives: How often the message had been received; 0 where that is not known.
     """
 
     at: float
@@ -66,8 +66,8 @@ class AuditRecord:
             "reason": self.reason[:_LONGEST_REASON] or None,
             "queue": self.queue,
             "dispatcher": self.dispatcher,
-            "message_id": self.message_id,
-            "receives": self.receives,
+            "message_id": self.message_id or None,
+            "receives": self.receives or None,
         }
 
     def line(self) -> str:

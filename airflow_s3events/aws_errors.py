@@ -7,23 +7,32 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import (
+    AwsOutageError,
+    ConfigurationError,
+    OutageError,
+    SkewedClockError,
+    ThrottledError,
+)
 
 #: Codes that waiting cures although they are no server errors.
 _OUTAGES = {
     "ExpiredToken",  # the credentials are refreshed before the next try
     "ExpiredTokenException",
-    "KmsThrottled",
     "OperationAborted",  # another change of the same bucket is under way
     "OverLimit",  # too much in flight: settling makes room
-    "RequestExpired",
-    "RequestThrottled",
     "RequestTimeout",
-    "RequestTimeTooSkewed",
+}
+#: And of those that say that there have been too many calls, or that our clock is wrong.
+_THROTTLES = {
+    "KmsThrottled",
+    "RequestThrottled",
+    "SlowDown",
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
 }
+_SKEWED = {"RequestExpired", "RequestTimeTooSkewed"}
 _SERVER_ERROR = 500
 
 
@@ -60,7 +69,7 @@ def translating(what: str, settings: Mapping[str, str], *, otherwise: str) -> It
         # The text of this one quotes what was sent.
         raise ConfigurationError(f"{what}: a parameter has a value that AWS does not take") from error
     except (exceptions.BotoCoreError, OSError, asyncio.TimeoutError) as error:
-        raise OutageError(f"{what}: {type(error).__name__}: {error}") from error
+        raise AwsOutageError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def _translate(
@@ -72,8 +81,15 @@ def _translate(
     code, text = str(details.get("Code", "")), ": ".join([str(details.get("Message", "")), *named])
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     name = code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
-    if name in _OUTAGES or status >= _SERVER_ERROR:
-        return OutageError(f"{what}: {code}: {text}")
+    for names, away in (
+        (_THROTTLES, ThrottledError),
+        (_SKEWED, SkewedClockError),
+        (_OUTAGES, AwsOutageError),
+    ):
+        if name in names:
+            return away(f"{what}: {code}: {text}")
+    if status >= _SERVER_ERROR:
+        return AwsOutageError(f"{what}: {code}: {text}")
     if name == "ReceiptHandleIsInvalid":
         text = "(the text of this error quotes the handle)"
     setting = settings.get(code) or settings.get(name) or otherwise

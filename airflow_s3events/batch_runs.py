@@ -31,6 +31,7 @@ from airflow_s3events.ordering import by_sequencer, in_order
 from airflow_s3events.routing import Route
 from airflow_s3events.settlement import Disposition, RunState
 from airflow_s3events.starting import Outcome, Runs
+from airflow_s3events.tracing import Traces, carrier
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class BatchRuns:
         groups: What the ledger keeps.
         max_held: Messages held, at most; then the oldest group is closed.
         manifests: Reads objects; needed where a batch has a ``manifest``.
+        traces: Makes a span of each run that is made.
+        audit: Told of each batch run that is stored: DAG id, run id and events. A repeat tells it again.
         counts: Told of ``batch_runs`` and of ``batched`` events.
     """
 
@@ -71,6 +74,8 @@ class BatchRuns:
     max_held: int
     counts: Counter[str] = field(default_factory=Counter)
     manifests: ManifestSource | None = None
+    traces: Traces = field(default_factory=Traces)
+    audit: Callable[[str, str, Sequence[Mapping[str, Any]]], None] = lambda *_: None
     _held: dict[str, Waiting] = field(default_factory=dict)
     #: Of each run that a message is held for: its group and route.
     _where: dict[Run, tuple[Group, Route]] = field(default_factory=dict)
@@ -173,13 +178,25 @@ class BatchRuns:
         events = await self.groups.events_of(group, closed)
         if events is not None:
             ordered = _in_order(events)
-            conf = route.batch_conf(ordered, _about(group, closed))
-            is_new = await self.runs.create(route.dag_id, closed.run_id, conf, route.note_of(ordered[0]))
+            is_new = await self._create(route, closed, ordered, _about(group, closed))
             if await self.runs.state(route.dag_id, closed.run_id) is RunState.NONE:
                 return _not_stored(route, closed, is_new)
             self._count(route, closed, is_new)
+            self.audit(route.dag_id, closed.run_id, ordered)
         await self.groups.finish(group, closed, events)
         return None
+
+    async def _create(
+        self, route: Route, closed: ClosedBatch, events: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+    ) -> bool:
+        run = (route.dag_id, closed.run_id)
+        held = [one.message for one in self._held.values() if run in one.runs]
+        with self.traces.batch(held, len(events)) as span:
+            conf = {**carrier(), **route.batch_conf(events, about)}
+            is_new = await self.runs.create(*run, conf, route.note_of(events[0]))
+        if is_new:
+            self.traces.started(span, *run, "batch_run")
+        return is_new
 
     def _count(self, route: Route, closed: ClosedBatch, is_new: bool) -> None:
         if is_new:

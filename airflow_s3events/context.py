@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_s3events.events import EVENT_MEMBER, EVENTS_MEMBER, ObjectEvent
 from airflow_s3events.packs import AssetPack, own_events, read_pack
+from airflow_s3events.trace_contexts import TraceContext, contexts_in
 
 #: ``earlier(asset, after, before)`` returns the asset events (``extra``, ``timestamp``) stored between both.
 Earlier = Callable[[Any, datetime, datetime], Iterable[Any]]
@@ -34,6 +35,14 @@ def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEv
         packs = list(_packs(asset_events))
         found += own_events(packs, _earlier_packs(asset, packs, earlier))
     return [_at_airflow_edge(event) for event in found]
+
+
+def contexts_of_run(context: Mapping[str, Any]) -> list[TraceContext]:
+    """Return the spans that made the run of ``context``: of its event or batch, or of its asset events."""
+    conf = getattr(context.get("dag_run"), "conf", None)
+    asset_events = (context.get("triggering_asset_events") or {}).values()
+    extras = [stored.extra for some in asset_events for stored in some]
+    return contexts_in(conf, *(extra.get("payload") for extra in extras if isinstance(extra, Mapping)))
 
 
 def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:

@@ -37,6 +37,7 @@ _WARNINGS = frozenset(
         "gave_up",
         "fault",
         "audit",
+        "unscored",
     }
 )
 

@@ -40,6 +40,7 @@ from airflow_s3events.routing import Route, Routes
 from airflow_s3events.scoring import Asker, Scoring
 from airflow_s3events.settlement import Disposition, receives_for_tries
 from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
+from airflow_s3events.tracing import Traces
 
 __all__ = ["DispatchSettings", "Dispatcher", "Inbox", "gates_of"]
 
@@ -79,6 +80,7 @@ class Dispatcher:
         asker: Asks the scorer; None: there is none.
         lines: Gets a line for each decision that is not the normal one; the inbox gets the same.
         audit: Told of what was decided about the events of a message.
+        traces: Makes a span of each run that is started.
     """
 
     inbox: Inbox
@@ -99,6 +101,7 @@ class Dispatcher:
     choices: Choices = field(init=False)
     lines: DecisionLog = field(default_factory=DecisionLog)
     audit: Callable[[Message, Sequence[Outcome]], None] = lambda *_: None
+    traces: Traces = field(default_factory=Traces)
     #: Makes the runs.
     starter: Starter = field(init=False)
     #: Waits for the end of runs; None where messages are deleted when their runs are stored. And for groups.
@@ -112,7 +115,7 @@ class Dispatcher:
         self.gates = self.gates or gates_of(self.routes, self.runs, self.clock)
         self.starter = StoredStarter(self.runs)
         self.enricher = Enricher(self.routes, self.source)
-        self.scoring = Scoring(self.routes, self.enricher, self.asker, self.meter, self.clock)
+        self.scoring = Scoring(self.routes, self.enricher, self.asker, self.meter, self.lines)
         self.choices = Choices(self.routes, self.scoring, self.runs)
 
     def hold_runs(
@@ -165,6 +168,7 @@ class Dispatcher:
                 max_held=max_held,
                 manifests=manifests,
                 counts=self.counts,
+                traces=self.traces,
             )
 
     async def waiting(self) -> Closed | None:
@@ -301,9 +305,12 @@ class Dispatcher:
             return self._put_off(closed, message, route)
         starter = KnownStarter(self.starter, self.runs, self.journal)
         try:
-            outcome = await self._patiently(lambda: starter.ensure_run(route, event, message))
+            with self.traces.event(event, message) as span:
+                outcome = await self._patiently(lambda: starter.ensure_run(route, event, message))
         except RouteError as error:
             return self._refused(route, error, message)
+        if (run := outcome.created or outcome.run) and outcome.what in _STARTED:
+            self.traces.started(span, *run, outcome.what)
         if outcome.created:
             gate.started()
         if outcome.what == "started":
@@ -346,6 +353,8 @@ class Dispatcher:
                 return answer
 
 
+#: Outcomes with a span.
+_STARTED = frozenset({"started", "restarted"})
 _UNMATCHED = {
     "discard": Outcome("unmatched"),
     "dead-letter": Outcome("unmatched", Disposition.DEAD_LETTER, "no route takes this event"),

@@ -9,6 +9,10 @@
     │   ├── RunRefusedError  this one run's: Airflow cannot make it; other events of the DAG go on
     │   └── FactsNeededError nobody's: S3 has not been asked yet for what a filter wants to know
     ├── OutageError          ours to wait out: Airflow or AWS is away; nothing is released
+    │   ├── AwsOutageError   AWS is
+    │   │   ├── ThrottledError   it has had too many calls
+    │   │   └── SkewedClockError it does not take what is signed by the clock of this machine
+    │   └── LedgerOutageError    the ledger is
     └── ChannelError         the end of this process: it has lost Airflow for good, another one goes on
 """
 
@@ -61,6 +65,22 @@ class FactsNeededError(RouteError):
 
 class OutageError(S3EventsError):
     """Airflow or AWS is away or throttling: not the message's fault, so it is held, not released."""
+
+
+class AwsOutageError(OutageError):
+    """AWS is away."""
+
+
+class ThrottledError(AwsOutageError):
+    """AWS throttles: there have been too many calls."""
+
+
+class SkewedClockError(AwsOutageError):
+    """AWS does not take what was signed: the clock of this machine is wrong."""
+
+
+class LedgerOutageError(OutageError):
+    """The ledger is away."""
 
 
 class ChannelError(S3EventsError):

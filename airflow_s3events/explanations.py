@@ -150,7 +150,8 @@ class Explanation:
         event = first.event
         members = ("event_time", "version_id", "sequencer", "envelope")
         known = ", ".join(str(event[name]) for name in members if event.get(name))
-        yield f"event    {event['event_type']}, {known}"
+        who = f", by {event['principal_id']}" if event.get("principal_id") else ""
+        yield f"event    {event['event_type']}, {known}{who}"
         late = "" if first.late_seconds is None else f", {first.late_seconds:.1f} s after it happened"
         by = "a reconciliation" if first.origin != "notification" else f"message {first.first_message}"
         yield f"         first seen {_moment(first.first_seen)}{late}, by {by}; {first.seen} in all"

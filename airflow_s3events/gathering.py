@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import OutageError, RouteError
+from airflow_s3events.exceptions import LedgerOutageError, RouteError
 from airflow_s3events.identity import event_id
 from airflow_s3events.ledger import Decision, Ledger
 from airflow_s3events.ledger.entries import Body, read_entry
@@ -107,7 +107,7 @@ class Groups:
             if not left:
                 return [found[seat] for seat in range(len(wanted))]
             await self._join_some({seat: (wanted[seat], groups[seat]) for seat in left}, found)
-        raise OutageError("the ledger: batches of a group are finished by others all the time")
+        raise LedgerOutageError("the ledger: batches of a group are finished by others all the time")
 
     async def _keep(self, wanted: Sequence[Wanted]) -> list[Group]:
         changes = []

@@ -19,6 +19,7 @@ from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError
+from airflow_s3events.holding import Ended
 from airflow_s3events.messages import ORIGIN_ATTRIBUTE, SERVED_ATTRIBUTE, Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read
@@ -129,6 +130,8 @@ class HaulStream:
         #: Told of what is measured.
         self.meter = meter or Meter()
         self._lines = lines or DecisionLog()
+        #: Told what became of each message; None: nobody is.
+        self.audit: Callable[[Message, Ended], None] | None = None
         self._room = Wake()
         self._tasks: set[asyncio.Task[None]] = set()
         #: Hauls handed over and not settled.
@@ -204,7 +207,7 @@ class HaulStream:
         served = served_of(catch.message)
         wanted = self._watchers.want(event, served=served)
         if wanted.takers:
-            packed = PackedEvent.of(event)
+            packed = PackedEvent.of(event, catch.message)
             for watcher in wanted.takers:
                 haul.shares[watcher].append(packed)
             takers = catch.takers.union(wanted.takers)
@@ -248,6 +251,7 @@ class HaulStream:
         fate = combine(disposition for disposition, _, _ in catch.fates)
         reasons = [(what, reason) for disposition, what, reason in catch.fates if disposition is fate]
         what, reason = reasons[0] if reasons else ("", "")
+        self._tell(catch, fate, what, reason)
         if fate is Disposition.ACKNOWLEDGE:
             if what:
                 self._lines.note(what, message=catch.message, reason=reason)
@@ -260,6 +264,13 @@ class HaulStream:
             self._let_others(catch.message)
         else:
             self._release(catch.message, what, reason)
+
+    def _tell(self, catch: _Catch, fate: Disposition, what: str, reason: str) -> None:
+        """Have what became of a message audited; what watchers elsewhere wait for is theirs to tell."""
+        if self.audit is None or what == "owed":
+            return
+        names = ", ".join(sorted(watcher.name for watcher in catch.takers))
+        self.audit(catch.message, Ended(what or "packed", fate, reason or f"stored for: {names}"))
 
     def _is_worn(self, catch: _Catch) -> bool:
         """Whether a message has missed the triggerer that it is for so often that a new one should try.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,6 +63,15 @@ class Waiting:
     bad: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a message that was held, in words of ``docs/reference/metrics.md``."""
+
+    what: str
+    disposition: Disposition
+    reason: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Holder:
     """Settles messages when their runs have ended.
@@ -73,6 +82,7 @@ class Holder:
         max_receive_count: Of the queue's redrive policy; None where it has none.
         retry_delay_seconds: A failed run is started again so long after, doubling to 15 minutes.
         meter: Told of what is measured.
+        audit: Told of the end of each message.
     """
 
     inbox: HoldingInbox
@@ -80,6 +90,7 @@ class Holder:
     max_receive_count: int | None = None
     retry_delay_seconds: float = 60.0
     meter: Meter = field(default_factory=Meter)
+    audit: Callable[[Waiting, Ended], None] = lambda *_: None
     #: Messages by outcome: succeeded, failed, gave_up, vanished, lapsed.
     counts: Counter[str] = field(default_factory=Counter)
     _held: dict[str, Waiting] = field(default_factory=dict)
@@ -161,7 +172,7 @@ class Holder:
         for message_id, waiting in list(self._held.items()):
             if not self.inbox.holds(waiting.message):
                 del self._held[message_id]
-                self.counts["lapsed"] += 1
+                self.ended(waiting, Ended("lapsed", Disposition.LAPSE))
 
     async def _settle(self, waiting: Waiting, states: Sequence[RunState]) -> bool:
         """Settle a message if its runs have ended; return whether it did."""
@@ -178,9 +189,18 @@ class Holder:
         elif waiting.bad:
             await self._dead_letter(waiting, waiting.bad, {})
         else:
-            self.counts["succeeded"] += 1
-            self.inbox.acknowledge(waiting.message)
+            self.succeeded(waiting)
         return True
+
+    def succeeded(self, waiting: Waiting) -> None:
+        """Delete a message all of whose runs have succeeded."""
+        self.ended(waiting, Ended("succeeded", Disposition.ACKNOWLEDGE))
+        self.inbox.acknowledge(waiting.message)
+
+    def ended(self, waiting: Waiting, ended: Ended) -> None:
+        """Count the end of a message, and have it audited."""
+        self.counts[ended.what] += 1
+        self.audit(waiting, ended)
 
     async def give_up(self, waiting: Waiting, failed: Run | None) -> None:
         """Send a message that may not be received again to the dead letter queue.
@@ -200,8 +220,8 @@ class Holder:
     async def _after_failure(self, waiting: Waiting, states: Sequence[RunState]) -> None:
         failed = [run for run, state in zip(waiting.runs, states, strict=True) if state is RunState.FAILED]
         if not failed:
-            self.counts["vanished"] += 1
             reason = "its run was deleted"
+            self.ended(waiting, Ended("vanished", Disposition.RELEASE, reason))
             self.inbox.release(waiting.message, delay_seconds=0.0, reason=reason, outcome="vanished")
             return
         message = waiting.message
@@ -209,12 +229,12 @@ class Holder:
         if delay is None:
             await self.give_up(waiting, failed[0])
         else:
-            self.counts["failed"] += 1
             reason = _failure(failed[0])
+            self.ended(waiting, Ended("failed", Disposition.RELEASE, reason))
             self.inbox.release(message, delay_seconds=delay, reason=reason, outcome="run_failed")
 
     async def _dead_letter(self, waiting: Waiting, reason: str, about: dict[str, str]) -> None:
-        self.counts["gave_up"] += 1
+        self.ended(waiting, Ended("gave_up", Disposition.DEAD_LETTER, reason))
         outcome = "run_failed" if about else "malformed"
         try:
             await self.inbox.dead_letter(waiting.message, reason, about, outcome=outcome)

@@ -22,6 +22,7 @@ from airflow_s3events.ordering import ByField, Placing, by_sequencer
 from airflow_s3events.routing import Matcher, Route
 from airflow_s3events.settlement import Disposition, RunState
 from airflow_s3events.starting import Outcome, Runs, Starter, name_of
+from airflow_s3events.tracing import carrier
 from airflow_s3events.turns import TURN_SECONDS, RunStates, Turns
 
 #: What the setting ``ordering`` may be.
@@ -245,7 +246,8 @@ class KnownStarter:
         """Make, or find, the run that a reconciliation has named: a message is done when it is stored."""
         name = _run_id(route, event, identity)
         data = {**event.serialize(), "event_id": identity}
-        is_new = await self.runs.create(route.dag_id, name, route.conf(data), route.note_of(data))
+        conf = {**carrier(), **route.conf(data)}
+        is_new = await self.runs.create(route.dag_id, name, conf, route.note_of(data))
         return Outcome("started" if is_new else "duplicate", created=(route.dag_id, name))
 
 

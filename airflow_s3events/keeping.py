@@ -89,8 +89,7 @@ class Keeper:
         if not states or states & {RunState.NONE, RunState.FAILED} or (has_succeeded and bad):
             await self._leave_to_task(message, found, bad)
         elif has_succeeded:
-            self.holder.counts["succeeded"] += 1
-            self.consumer.acknowledge(message)
+            self.holder.succeeded(Waiting(message, tuple(run for run, _ in found)))
         else:
             self.holder.hold(Waiting(message, tuple(run for run, _ in found), bad))
 

@@ -101,6 +101,7 @@ METRICS: Mapping[str, Metric] = {
     "queue.in_flight": Metric("gauge", "Messages received by anybody and not settled, as SQS estimates it"),
     "queue.delayed": Metric("gauge", "Messages that are not to be received yet, as SQS estimates it"),
     "queue.oldest_seconds": Metric("gauge", "Age of the oldest message received since the last report"),
+    "queue.failures": Metric("counter", "Questions about the queue that AWS refused or did not answer"),
     "scorer.failures": Metric(
         "counter", "Events that the scorer gave no use of, so that the routes decide", ("kind",)
     ),
@@ -156,6 +157,7 @@ class Meter:
         self._totals: dict[tuple[str, tuple[str, ...]], int] = {}
         self._gauges: dict[tuple[str, tuple[str, ...]], float] = {}
         self._durations: dict[str, _Durations] = {}
+        self._remarks: dict[str, str] = {}
 
     def count(self, name: str, *labels: str) -> None:
         """Count one."""
@@ -178,6 +180,15 @@ class Meter:
     def time(self, name: str, seconds: float) -> None:
         """Note a duration; a hundred of them between two drains are kept."""
         self._durations.setdefault(name, _Durations()).note(seconds)
+
+    def remark(self, sign: str, reason: str) -> None:
+        """Note what a figure does not tell: the name of a sign, and what was seen. The last one counts."""
+        self._remarks[sign] = reason
+
+    def remarks(self) -> dict[str, str]:
+        """Return what was remarked since the last time."""
+        found, self._remarks = self._remarks, {}
+        return found
 
     def drain(self) -> list[Sample]:
         """Return what has come since the last time."""

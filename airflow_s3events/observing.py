@@ -29,6 +29,7 @@ def note_receive(meter: Meter, event: ObjectEvent, message: Message) -> None:
         seconds = message.received_at - event.event_time.timestamp()
         if seconds < -_CLOCKS_SECONDS:
             meter.count("lag.negative")
+            meter.remark("clock_wrong", f"an event came {-seconds:.0f} s before its own time")
         meter.time("lag.event_to_receive", max(0.0, seconds))
 
 

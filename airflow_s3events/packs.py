@@ -15,6 +15,7 @@ from typing import Any
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError
 from airflow_s3events.identity import event_id
+from airflow_s3events.messages import Message
 
 #: The member of an asset event's payload that holds the object events: written here, read here.
 PACK_MEMBER = "s3_events"
@@ -30,19 +31,21 @@ _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 @dataclass(frozen=True, slots=True)
 class PackedEvent:
-    """One object event in the form in which it travels, and nothing else: thousands are held at a time."""
+    """One object event in the form in which it travels: thousands are held at a time."""
 
     #: ``ObjectEvent.serialize()`` without its absent members, and the ``event_id``.
     data: Mapping[str, Any]
     #: Bytes of ``data`` as JSON.
     size: int
+    #: What brought it, which whoever settles it holds anyway.
+    message: Message | None = None
 
     @classmethod
-    def of(cls, event: ObjectEvent) -> PackedEvent:
+    def of(cls, event: ObjectEvent, message: Message | None = None) -> PackedEvent:
         """Pack ``event``."""
         data = {key: value for key, value in event.serialize().items() if value not in (None, {})}
         data["event_id"] = event_id(event)
-        return cls(data, len(_encoded(data).encode()))
+        return cls(data, len(_encoded(data).encode()), message)
 
 
 def cut(events: Iterable[PackedEvent], *, most_count: int, most_bytes: int) -> Iterator[list[PackedEvent]]:
@@ -62,9 +65,12 @@ def cut(events: Iterable[PackedEvent], *, most_count: int, most_bytes: int) -> I
         yield pack
 
 
-def payload_of(events: Sequence[PackedEvent]) -> dict[str, Any]:
-    """Return the payload of the asset event that holds ``events``: plain data."""
-    return {PACK_MEMBER: [dict(packed.data) for packed in events]}
+def payload_of(events: Sequence[PackedEvent], carrier: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the payload of the asset event that holds ``events``: plain data.
+
+    ``carrier`` names the span that made it, where there is one.
+    """
+    return {PACK_MEMBER: [dict(packed.data) for packed in events], **(carrier or {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,16 @@ def send(meter: Meter, emit: Emit) -> None:
         log.warning("Metrics could not be sent: %s: %s", type(error).__name__, error)
 
 
+def report_failure(queue: str, emit: Emit | None, error: Exception) -> None:
+    """Send that a queue could not be opened or asked about: nothing else reports yet."""
+    if emit is not None:
+        meter = Meter(queue)
+        meter.count("queue.failures")
+        if isinstance(error, OutageError):
+            meter.count("outages")
+        send(meter, emit)
+
+
 class Reporter:
     """Sends on what a meter holds, every ``REPORT_SECONDS`` and at the end of the ``async with`` block.
 

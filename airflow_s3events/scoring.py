@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from airflow_s3events.decision_lines import Limiter
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.enrich import Enricher, events_in
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
@@ -27,8 +26,6 @@ from airflow_s3events.metrics import Meter
 from airflow_s3events.predicates.functions import check_path, load
 from airflow_s3events.routing import Match, Route, Routes
 from airflow_s3events.scores import Scored, ScoreFunction, scored
-
-log = logging.getLogger(__name__)
 
 #: Calls that hang at once. A thread cannot be ended from outside: each keeps what it holds until it returns.
 MOST_HUNG = 4
@@ -149,22 +146,6 @@ def _answered(answer: asyncio.Future[Any], result: tuple[Any, BaseException | No
         answer.set_result(result)
 
 
-class _Lines:
-    """One line of a kind in a minute, with how many there were that said nothing."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._limiter = Limiter(most=1)
-        self._unsaid: dict[str, int] = {}
-
-    def say(self, kind: str, level: int, text: str) -> None:
-        now = self._clock()
-        self._unsaid |= {rest.kind: rest.count for rest in self._limiter.ended(now)}
-        if self._limiter.admit(kind, now):
-            more = self._unsaid.pop(kind, 0)
-            log.log(level, "%s%s", text, f" ({more} more since the last such line)" if more else "")
-
-
 @dataclass(slots=True)
 class Scoring:
     """Matches the events of a batch with the routes, and with what a scorer says of them.
@@ -174,19 +155,15 @@ class Scoring:
         enricher: What the routes say, with S3's facts.
         asker: Asks the scorer; None: there is none, and the routes decide.
         meter: Told of what is measured.
-        clock: Monotonic seconds.
+        lines: Gets a line where the scorer is no help. What it drops is told with what became of the event.
     """
 
     routes: Routes
     enricher: Enricher
     asker: Asker | None
     meter: Meter
-    clock: Callable[[], float]
+    lines: DecisionLog
     _scored: dict[str, Scored] = field(default_factory=dict)
-    _lines: _Lines = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._lines = _Lines(self.clock)
 
     async def prepare(
         self, batch: Sequence[Message], ignore_before: datetime | None, is_stopping: Callable[[], bool]
@@ -256,17 +233,13 @@ class Scoring:
 
     async def _ask(self, asker: Asker, event: ObjectEvent, match: Match) -> Scored:
         try:
-            answer = scored(await asker.ask(event), match, self.routes)
+            return scored(await asker.ask(event), match, self.routes)
         except ScorerError as error:
-            return self._failed(error.kind, str(error), match)
+            return self._failed(error.kind, str(error), event, match)
         except ConfigurationError as error:
-            return self._failed("bad_answer", str(error), match)
-        if answer.drop:
-            text = f"The scorer drops event {event_id(event)}: {answer.drop}"
-            self._lines.say("drop", logging.INFO, text)
-        return answer
+            return self._failed("bad_answer", str(error), event, match)
 
-    def _failed(self, kind: str, reason: str, match: Match) -> Scored:
+    def _failed(self, kind: str, reason: str, event: ObjectEvent, match: Match) -> Scored:
         self.meter.count("scorer.failures", kind)
-        self._lines.say(kind, logging.WARNING, f"The scorer is no help, and the routes decide: {reason}")
+        self.lines.note("unscored", event=event, outcome=kind, reason=f"the routes decide: {reason}")
         return Scored(match, match)

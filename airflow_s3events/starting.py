@@ -25,6 +25,7 @@ from airflow_s3events.settlement import (
     Start,
     may_start_again,
 )
+from airflow_s3events.tracing import carrier
 
 #: Seconds: first delay of a message that waits for the end of a run.
 _WAIT_SECONDS = 60.0
@@ -200,7 +201,7 @@ def _conf(route: Route, event: ObjectEvent, acknowledge: str | None = None) -> d
     data = {**event.serialize(), "event_id": event_id(event)}
     if acknowledge is not None:
         data[ACKNOWLEDGE_MEMBER] = acknowledge
-    return route.conf(data)
+    return {**carrier(), **route.conf(data)}
 
 
 def _note(route: Route, event: ObjectEvent) -> str:

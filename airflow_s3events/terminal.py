@@ -65,6 +65,11 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    @property
+    def is_bar(self) -> bool:
+        """Whether it is a bar, beside which nothing else should be printed."""
+        return self._bar is not None
+
     def at(self, done: int, text: str, total: int | None = None) -> None:
         """Say that ``done`` of ``total`` is done; None: nobody knows of how many."""
         if self._bar is not None:

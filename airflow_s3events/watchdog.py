@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from airflow_s3events.messages import QueueAttributes
+from airflow_s3events.signs import Sign
 
 #: A trigger that no triggerer has taken for so long is taken by none: a triggerer looks for work each second,
 #: and is called dead after 30 seconds.
@@ -30,6 +31,19 @@ Weight = Literal["error", "warning"]
 #: Every finding by its name: its weight, and what to do about it.
 FINDINGS: Mapping[str, tuple[Weight, str]] = {
     "queue_unreadable": ("error", "put right what the error names; nothing is received until then"),
+    "refused": ("error", "put right what the error names; the dispatcher cannot work until then"),
+    "throttled": (
+        "warning",
+        "it goes on by itself; see who else calls, or ask AWS for more (SQS FIFO, KMS, DynamoDB have quotas)",
+    ),
+    "aws_away": ("error", "it goes on by itself; see the network, VPC endpoints and AWS's health page"),
+    "clock_wrong": ("warning", "set the clocks of the workers and of who sends the events (NTP)"),
+    "ledger_away": ("error", "put right what the error names; messages are held meanwhile, nothing is lost"),
+    "disk_full": ("error", "make room on the disk of the database that the error is of"),
+    "anomaly": (
+        "warning",
+        "look at the run that was told of it: who deletes, overwrites or uploads so much?",
+    ),
     "about_to_be_lost": (
         "error",
         "start what reads the queue, or raise MessageRetentionPeriod (14 days at most)",
@@ -45,12 +59,21 @@ FINDINGS: Mapping[str, tuple[Weight, str]] = {
         "s3events dead-letters list; when the reason is gone, s3events dead-letters redrive",
     ),
     "dead_letters_unreadable": ("warning", "put right what the error names"),
+    "airflow_away": (
+        "error",
+        "see the API server and Airflow's database: their logs, and room on their disks",
+    ),
+    "database_away": (
+        "error",
+        "see Airflow's database: is it up, is its disk full, has it connections left?",
+    ),
     "scheduler_dead": ("error", "start a scheduler: airflow scheduler"),
     "triggerer_dead": ("error", "start a triggerer: airflow triggerer"),
     "triggerer_elsewhere": (
         "error",
         "start a triggerer that takes it: one without --queues, or with --queues and this queue",
     ),
+    "watcher_raises": ("error", "mend the filter of this watcher; what it cannot judge waits in the queue"),
     "dag_missing": (
         "error",
         "airflow dags list-import-errors; look whether the file is deployed, and its folder parsed",
@@ -107,6 +130,7 @@ class QueueFacts:
         name: As it was asked for.
         attributes: What SQS says of it; None where it does not.
         error: Why it does not.
+        trouble: The finding that this is.
         oldest_seconds: Age of its oldest message, by CloudWatch; None where that was not asked, or is silent.
         dead_letters: Messages of its dead letter queue; None where it has none, or it cannot be read.
         dead_letters_error: Why it cannot be read.
@@ -117,11 +141,17 @@ class QueueFacts:
     name: str
     attributes: QueueAttributes | None = None
     error: str = ""
+    trouble: str = "queue_unreadable"
     oldest_seconds: float | None = None
     dead_letters: int | None = None
     dead_letters_error: str = ""
     reasons: Mapping[str, int] = field(default_factory=dict)
     late_seconds: float = 900.0
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it is AWS that does not answer, and not a setting that is wrong."""
+        return self.attributes is None and self.trouble != "queue_unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +181,7 @@ class DagFacts:
         states: The states of its last runs, the newest first.
         idle_since: When its last run ended, where none is under way; seconds since the epoch.
         tasks: Of the run under way: tasks that have not ended.
+        signs: What its tasks left word of.
     """
 
     dag_id: str
@@ -161,6 +192,7 @@ class DagFacts:
     states: Sequence[str] = ()
     idle_since: float | None = None
     tasks: Sequence[TaskFacts] = ()
+    signs: Sequence[Sign] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,18 +200,28 @@ class AirflowFacts:
     """What Airflow says of itself and of the DAGs of a queue.
 
     Attributes:
-        scheduler: ``healthy`` or not, in Airflow's own word.
+        error: Why it says nothing; all else is unknown then.
+        database, scheduler: ``healthy`` or not, in Airflow's own word.
         triggerers: Triggerers that are alive.
         dispatcher: The DAG that reads the queue; None where nobody named it.
         targets: The DAGs that it starts runs of, as far as they were named.
         max_queued_runs: As in the routes.
     """
 
+    error: str = ""
+    database: str = "healthy"
     scheduler: str = "healthy"
     triggerers: int = 1
+    #: Why watchers of assets cannot judge events, by their names.
+    raising: Mapping[str, str] = field(default_factory=dict)
     dispatcher: DagFacts | None = None
     targets: Sequence[DagFacts] = ()
     max_queued_runs: int = 1_000
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it does not answer, or cannot."""
+        return bool(self.error) or self.database != "healthy"
 
 
 def alarms(queue: QueueFacts, airflow: AirflowFacts | None, now: float) -> list[Alarm]:
@@ -199,7 +241,7 @@ def alarms(queue: QueueFacts, airflow: AirflowFacts | None, now: float) -> list[
 def _of_queue(queue: QueueFacts) -> Iterator[Alarm]:
     attributes = queue.attributes
     if attributes is None:
-        yield Alarm("queue_unreadable", queue.name, queue.error)
+        yield Alarm(queue.trouble, queue.name, queue.error)
         return
     oldest = queue.oldest_seconds
     if oldest is not None and oldest > attributes.retention_seconds * _RETENTION_SHARE:
@@ -228,6 +270,14 @@ def _of_dead_letters(queue: QueueFacts) -> Iterator[Alarm]:
 
 
 def _of_airflow(airflow: AirflowFacts, now: float) -> Iterator[Alarm]:
+    if airflow.error:
+        yield Alarm("airflow_away", "Airflow", airflow.error)
+        return
+    if airflow.database != "healthy":
+        yield Alarm("database_away", "Airflow", f"the database is {airflow.database}")
+        return
+    for name, reason in airflow.raising.items():
+        yield Alarm("watcher_raises", name, reason)
     if airflow.scheduler != "healthy":
         yield Alarm("scheduler_dead", "Airflow", f"the scheduler is {airflow.scheduler}")
     if not airflow.triggerers:
@@ -242,6 +292,9 @@ def _of_dispatcher(dag: DagFacts, airflow: AirflowFacts, now: float) -> Iterator
     if not dag.exists:
         yield Alarm("dag_missing", dag.dag_id, "Airflow does not know this DAG")
         return
+    for sign in dag.signs:
+        if sign.code in FINDINGS and sign.is_told(now):
+            yield Alarm(sign.code, dag.dag_id, sign.reason)
     if dag.is_broken:
         yield Alarm(
             "dag_broken", dag.dag_id, "its file has import errors; the last good version may still run"

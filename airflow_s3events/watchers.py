@@ -14,6 +14,10 @@ from airflow_s3events.filters import EventFilter
 
 #: A watcher that was not written down anew for so many times the seconds after which it should be is absent.
 _LATELY = 2.5
+#: Characters that are kept of why a filter raised.
+_LONGEST_RAISED = 300
+#: Seconds for which that is told after it was last seen.
+_RAISED_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +67,8 @@ class Watchers:
     elsewhere: dict[str, EventFilter] = field(default_factory=dict)
     #: Names of those of them that no triggerer has seen lately.
     absent: frozenset[str] = frozenset()
+    #: Why watchers here, by name, could not tell whether they want an event: since the roll was last renewed.
+    raised: dict[str, str] = field(default_factory=dict)
     #: Called when a watcher has begun: the others have to hear of it before it misses anything.
     on_join: Callable[[], None] = lambda: None
 
@@ -91,6 +97,7 @@ class Watchers:
                     takers.append(watcher)
             except RouteError as error:
                 errors.append(f"watcher {watcher.name}: {error}")
+                self.raised[watcher.name] = str(error)
         owed = self._owed(event, served)
         return Wanted(tuple(takers), owed, tuple(errors), is_awaited=not self.absent.issuperset(owed))
 
@@ -105,8 +112,9 @@ def call_roll(
 ) -> tuple[dict[str, Any], bool]:
     """Bring the roll of a queue's watchers up to date: those here are seen now, those long unseen are out.
 
-    The roll is plain data that all triggerers share: ``{name: {"when": filter, "seen_at": seconds}}``. What
-    in it cannot be read is left out.
+    The roll is plain data that all triggerers share: ``{name: {"when": filter, "seen_at": seconds}}``, with
+    ``"raised"`` and ``"raised_at"`` where a watcher's filter has raised something lately, for whoever looks
+    from outside. What in it cannot be read is left out.
 
     Args:
         entries: The roll as it was stored; None where there is none yet.
@@ -121,16 +129,41 @@ def call_roll(
     roll = _readable(entries, now - absent_seconds)
     is_changed = roll.keys() != (entries.keys() if isinstance(entries, Mapping) else set())
     for watcher in watchers.here:
-        when = watcher.when.serialize()
-        entry = roll.get(watcher.name)
-        if entry is None or entry["when"] != when or now - entry["seen_at"] >= renew_seconds:
-            roll[watcher.name] = {"when": when, "seen_at": now}
+        entry = {"when": watcher.when.serialize(), "seen_at": now}
+        before = roll.get(watcher.name)
+        is_due = before is None or before["when"] != entry["when"] or now - before["seen_at"] >= renew_seconds
+        if is_due or (watcher.name in watchers.raised and before is not None and "raised" not in before):
+            roll[watcher.name] = {**entry, **_raised(watchers.raised.pop(watcher.name, None), before, now)}
             is_changed = True
     watchers.told(
         {name: EventFilter.deserialize(entry["when"]) for name, entry in roll.items()},
         absent=[name for name, entry in roll.items() if now - entry["seen_at"] > _LATELY * renew_seconds],
     )
     return roll, is_changed
+
+
+def _raised(text: str | None, before: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
+    """Return the members that say that a filter raises; what is put off for it comes again minutes later."""
+    if text is not None:
+        return {"raised": text[:_LONGEST_RAISED], "raised_at": now}
+    if before is None or now - before.get("raised_at", float("-inf")) > _RAISED_SECONDS:
+        return {}
+    return {name: before[name] for name in ("raised", "raised_at")}
+
+
+def roll_key(sqs_queue: str) -> str:
+    """Return the name of the Airflow variable that has the roll of a queue, as its watchers name it."""
+    return f"s3events_watchers_{sha256(sqs_queue.encode()).hexdigest()[:12]}"
+
+
+def raised_in(text: str | None, now: float, seconds: float) -> dict[str, str]:
+    """Return why watchers raise, by name, as a stored roll says of those seen within so many seconds."""
+    try:
+        entries = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    roll = _readable(entries, now - seconds)
+    return {name: entry["raised"] for name, entry in roll.items() if "raised" in entry}
 
 
 def _readable(entries: Any, since: float) -> dict[str, Any]:
@@ -142,6 +175,8 @@ def _readable(entries: Any, since: float) -> dict[str, Any]:
             continue
         if seen_at >= since:
             found[str(name)] = {"when": when.serialize(), "seen_at": seen_at}
+            if isinstance(entry.get("raised_at"), (int, float)):
+                found[str(name)] |= {"raised": str(entry.get("raised")), "raised_at": entry["raised_at"]}
     return found
 
 

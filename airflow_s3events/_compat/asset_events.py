@@ -33,6 +33,14 @@ async def read_variable(key: str) -> str | None:
     return None if value is None else str(value)
 
 
+def stored_variable(key: str) -> str | None:
+    """Return an Airflow variable, as a server of Airflow's UI may read it; None where there is none."""
+    from airflow.models import Variable
+
+    value = Variable.get(key, default_var=None)
+    return None if value is None else str(value)
+
+
 async def write_variable(key: str, value: str, description: str) -> None:
     """Store an Airflow variable, as a trigger may."""
     from airflow.sdk import Variable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat.run_ids import check_run_id
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _REFUSALS = frozenset({400, 404, 409, 422})
 #: What the channel raises when it has no form for something in a conf, before anything is sent.
 _UNSENDABLE = (NotImplementedError, OverflowError, RecursionError, TypeError, ValueError)
+_CHANNEL = Lock()
 #: Reasons of a refusal that hold for every run of the DAG; any other reason is this one run's.
 _DAG_REFUSALS = frozenset({"not_found", "import_errors", "denied_run_type"})
 
@@ -170,10 +172,12 @@ class TriggerRuns:
 
 
 def send(request: Any) -> Any:
+    """Ask the supervisor; blocks. One question at a time: Airflow 3.0 does not see to that itself."""
     # Looked up at each call: the runner sets the module's global once the task's channel is open.
     from airflow.sdk.execution_time import task_runner
 
-    return task_runner.SUPERVISOR_COMMS.send(request)
+    with _CHANNEL:
+        return task_runner.SUPERVISOR_COMMS.send(request)
 
 
 def _translated(dag_id: str, error: AirflowRuntimeError) -> RouteError | OutageError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.terminal import logs_aside, note, printable
+from airflow_s3events.terminal import Progress, logs_aside, note, printable
 
 OK = 0
 #: Something asked for cannot be meant, or AWS is away.
@@ -56,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
         aws_conn_id=args.aws_conn_id, region_name=args.region_name, verify=None, botocore_config=None
     )
     try:
-        with logs_aside():
-            report = check(hooks, _inspection(args))
+        with logs_aside(), Progress("check") as progress:
+            report = check(hooks, _inspection(args), tell=partial(_tell, progress, args.prove_seconds))
     except (ConfigurationError, OutageError) as error:
         return note("check", str(error), REFUSED)
     if args.json:
@@ -66,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
         for line in str(report).splitlines():
             print(printable(line))
     return ERRORS_FOUND if report.errors else OK
+
+
+def _tell(progress: Progress, most: float, waited: float) -> None:
+    progress.at(int(waited), f"the probe's event is awaited, {waited:.0f} of {most:g} s", int(most))
 
 
 def _inspection(args: argparse.Namespace) -> Any:

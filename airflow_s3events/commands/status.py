@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_plain(queue, airflow, last, found)))
     else:
         _print(queue, airflow, last, found)
+    if queue.is_away or (airflow is not None and airflow.is_away):
+        return AWAY
     return ERRORS_FOUND if any(alarm.weight == "error" for alarm in found) else OK
 
 
@@ -86,8 +88,10 @@ def _look(args: argparse.Namespace) -> tuple[QueueFacts, AirflowFacts | None, di
     )
     if state is None:
         return queue, None, None
-    airflow = state.facts(args.dispatcher, args.target, max_queued_runs=args.max_queued_runs)
-    return queue, airflow, state.last_event(args.target)
+    airflow = state.facts(
+        args.dispatcher, args.target, max_queued_runs=args.max_queued_runs, sqs_queue=args.queue
+    )
+    return queue, airflow, None if airflow.is_away else state.last_event(args.target)
 
 
 def _send(queue: str, found: Sequence[Alarm]) -> None:
@@ -147,7 +151,7 @@ def _queue_rows(queue: QueueFacts) -> list[tuple[str, object]]:
 
 
 def _airflow_rows(airflow: AirflowFacts | None, last: dict[str, Any] | None) -> list[tuple[str, object]]:
-    if airflow is None:
+    if airflow is None or airflow.is_away:
         return []
     rows: list[tuple[str, object]] = [
         ("scheduler", airflow.scheduler),

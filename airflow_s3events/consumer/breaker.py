@@ -42,6 +42,8 @@ class Breaker:
         self.opens_until = float("-inf")
         #: Failures met, those while open left out.
         self.outages = 0
+        #: The last of them while it is not over.
+        self.outage: OutageError | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -50,6 +52,7 @@ class Breaker:
 
     def failed(self, outage: OutageError, now: float) -> None:
         """Note an outage."""
+        self.outage = outage
         if now < self.opens_until:
             return
         step = min(self._most_seconds, self._first_seconds * 2.0 ** min(self._failures, 30))
@@ -66,4 +69,5 @@ class Breaker:
         if self._failures:
             self._lines.note("breaker", outcome="closed", back=self._name, failed_tries=self._failures)
         self._failures = 0
+        self.outage = None
         self.opens_until = float("-inf")

@@ -24,11 +24,13 @@ from airflow_s3events.consumer.stats import ConsumerStats
 from airflow_s3events.consumer.waking import Wake
 from airflow_s3events.dead_letters import dead_letter_attributes
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import AwsOutageError, ConfigurationError, LedgerOutageError, OutageError
 from airflow_s3events.messages import Message
 
 #: What SQS is called for; each has a breaker of its own.
 _CALLS = ("receive", "settle", "extend", "dead_letters")
+#: What the caller may find away, and what the log calls it.
+_CALLERS = {"airflow": "Airflow", "ledger": "the ledger", "aws": "AWS"}
 #: Longest wait between two tries of a caller whose own service is away.
 _CALLER_WAIT_SECONDS = 30.0
 
@@ -84,8 +86,8 @@ class Consumer:
         self._buffer = Buffer(settings.batch_count, settings.batch_bytes, settings.batch_seconds)
         self._breakers = {name: Breaker(_of_sqs(name), random, lines=lines) for name in _CALLS}
         receiving, settling, extending, self._sending = self._breakers.values()
-        self._caller = Breaker("Airflow", random, most_seconds=_CALLER_WAIT_SECONDS, lines=lines)
-        self._breakers["airflow"] = self._caller
+        self._callers = _caller_breakers(random, lines)
+        self._breakers |= self._callers
         self._ending = Ending(settings.idle_seconds, settings.life_seconds, settings.wait_seconds)
         visibility = asyncio.Lock()
         self._settler = Settler(
@@ -177,6 +179,11 @@ class Consumer:
         """Whether each circuit breaker is closed, by what would be away: closed is well."""
         return {name: breaker.is_closed for name, breaker in self._breakers.items()}
 
+    @property
+    def away(self) -> list[OutageError]:
+        """The outages that are not over."""
+        return [breaker.outage for breaker in self._breakers.values() if breaker.outage is not None]
+
     async def batches(self) -> AsyncIterator[list[Message]]:
         """Yield batches until stopped, idle for ``idle_seconds`` or at the end of ``life_seconds``.
 
@@ -265,7 +272,8 @@ class Consumer:
 
     def resume(self) -> None:
         """Receive again; also tells that the caller's own outage, if there was one, is over."""
-        self._caller.succeeded()
+        for breaker in self._callers.values():
+            breaker.succeeded()
         self._receiver.is_paused = self._is_stopped()
         self._look_again()
 
@@ -290,7 +298,7 @@ class Consumer:
         The waits grow from 1 to 30 seconds, with jitter, until ``resume`` is called.
         """
         self.pause()
-        await self._wait_open(self._caller, outage)
+        await self._wait_open(self._callers[_caller_of(outage)], outage)
 
     def stop(self) -> None:
         """End ``batches()`` and every wait. May be called from another thread or a signal handler."""
@@ -357,6 +365,20 @@ class Consumer:
         if self._failure is not None and not self._failure_raised:
             self._failure_raised = True
             raise self._failure
+
+
+def _caller_breakers(random: Callable[[], float], lines: DecisionLog) -> dict[str, Breaker]:
+    return {
+        name: Breaker(what, random, most_seconds=_CALLER_WAIT_SECONDS, lines=lines)
+        for name, what in _CALLERS.items()
+    }
+
+
+def _caller_of(outage: OutageError) -> str:
+    """What is away, by its name in ``_CALLERS``."""
+    if isinstance(outage, LedgerOutageError):
+        return "ledger"
+    return "aws" if isinstance(outage, AwsOutageError) else "airflow"
 
 
 def _of_sqs(call: str) -> str:

@@ -24,6 +24,7 @@ from airflow_s3events.demo.report import Report
 from airflow_s3events.demo.samples import files_of, samples
 from airflow_s3events.demo.upload import Uploader
 from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.terminal import Progress
 
 GOOD = 0
 #: An object has no run, more than one, or one that did not succeed.
@@ -201,10 +202,14 @@ def _play(aws: EmbeddedAws, airflow: Cluster, objects: list[tuple[str, bytes]], 
     aws.wait_up()
     bucket = aws.notifying_bucket("demo", versioned=True)
     say(f"Bucket {bucket.bucket} notifies queue {bucket.queue_url.rpartition('/')[2]}")
-    airflow.wait_healthy()
+    with Progress("demo") as progress:
+        progress.at(0, "Airflow starts; this takes a minute")
+        airflow.wait_healthy()
     say(f"Airflow is up: {', '.join(airflow.components)}")
-    airflow.wait_for_dag(_TARGET)
-    _wait_for_dispatcher(airflow)
+    with Progress("demo") as progress:
+        progress.at(0, "Airflow reads the DAGs, and starts the dispatcher")
+        airflow.wait_for_dag(_TARGET)
+        _wait_for_dispatcher(airflow)
     say("The dispatcher waits for messages")
     uploader = Uploader(aws, bucket)
     for key, content in objects:
@@ -238,20 +243,25 @@ def _follow(aws: EmbeddedAws, airflow: Cluster, uploader: Uploader, queue_url: s
     """Say how far it is until every run has ended and the queue is empty, or patience is."""
     count = len(uploader.uploads)
     deadline = time.monotonic() + _PATIENCE_SECONDS + count * _PATIENCE_PER_OBJECT_SECONDS
-    said = ""
-    while time.monotonic() < deadline:
-        airflow.check_alive()
-        states = [str(run["state"]) for run in airflow.runs(_TARGET)]
-        waiting, in_flight = aws.counts(queue_url)
-        ended = states.count("success") + states.count("failed")
-        progress = f"{len(states)} runs, {ended} ended; {waiting + in_flight} messages left"
-        if progress != said:
-            say(progress)
-            said = progress
-        if ended == len(states) >= count and waiting + in_flight == 0:
-            return
-        time.sleep(0.5)
-    say("Patience is at an end")
+    said = last = ""
+    with Progress("demo") as bar:
+        while time.monotonic() < deadline:
+            airflow.check_alive()
+            states = [str(run["state"]) for run in airflow.runs(_TARGET)]
+            left = sum(aws.counts(queue_url))
+            ended = states.count("success") + states.count("failed")
+            last = f"{len(states)} runs, {ended} ended; {left} messages left"
+            if ended == len(states) >= count and left == 0:
+                break
+            if bar.is_bar:
+                bar.at(ended, last, count)
+            elif last != said:
+                say(last)
+                said = last
+            time.sleep(0.5)
+        else:
+            last = "Patience is at an end"
+    say(last)
 
 
 def _wait_for_signal(aws: EmbeddedAws, airflow: Cluster, say: _Speech) -> None:

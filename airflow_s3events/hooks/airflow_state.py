@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from airflow_s3events.exceptions import ConfigurationError
+from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.hooks.airflow_rest import AirflowRestHook, Api
+from airflow_s3events.signs import SIGNS_KEY, Sign
 from airflow_s3events.watchdog import AirflowFacts, DagFacts, TaskFacts
+from airflow_s3events.watchers import raised_in, roll_key
 
+#: A watcher that nobody has seen for so long tells nothing.
+SEEN_SECONDS = 300.0
 #: Runs that are looked at, the newest first.
 _RUNS = 10
+#: Triggerers that are looked at, the last ones that were started.
+_JOBS = 100
 _UNENDED = ("queued", "running")
 #: The member of a task instance that says since when it is in a state.
 _SINCE = {"queued": "queued_when", "scheduled": "scheduled_when"}
@@ -31,23 +39,69 @@ class AirflowState:
         self._api = api
 
     def facts(
-        self, dispatcher: str | None, targets: Sequence[str], *, max_queued_runs: int = 1_000
+        self,
+        dispatcher: str | None,
+        targets: Sequence[str],
+        *,
+        max_queued_runs: int = 1_000,
+        sqs_queue: str = "",
     ) -> AirflowFacts:
-        """Return what there is to know.
+        """Return what there is to know; where the API is away, that it is.
+
+        Args:
+            dispatcher: The DAG that reads the queue; None: watchers of assets do, perhaps.
+            targets: The DAGs that it starts.
+            max_queued_runs: As in the routes.
+            sqs_queue: The queue, named as its watchers name it.
 
         Raises:
             ConfigurationError: The API does not let us in.
-            OutageError: It is away.
         """
-        scheduler = self._get("/monitor/health").get("scheduler") or {}
-        jobs = self._get("/jobs", job_type="TriggererJob", is_alive="true", limit=1)
+        try:
+            return self._facts(dispatcher, targets, max_queued_runs, sqs_queue)
+        except OutageError as error:
+            return AirflowFacts(error=str(error))
+
+    def _facts(
+        self, dispatcher: str | None, targets: Sequence[str], max_queued_runs: int, sqs_queue: str
+    ) -> AirflowFacts:
+        health = self._get("/monitor/health")
+        scheduler, database = (
+            str((health.get(part) or {}).get("status", otherwise))
+            for part, otherwise in (("scheduler", None), ("metadatabase", "healthy"))
+        )
+        if database != "healthy":
+            return AirflowFacts(database=database)
+        alive = self._triggerers()
         return AirflowFacts(
-            scheduler=str(scheduler.get("status")),
-            triggerers=int(jobs["total_entries"]),
-            dispatcher=None if dispatcher is None else self.dag(dispatcher, with_tasks=True),
+            scheduler=scheduler,
+            triggerers=len(alive),
+            raising={} if dispatcher or not sqs_queue else self.raising(sqs_queue),
+            dispatcher=None if dispatcher is None else self._dispatcher(dispatcher, alive),
             targets=[self.dag(dag_id) for dag_id in targets],
             max_queued_runs=max_queued_runs,
         )
+
+    def _triggerers(self) -> set[int]:
+        """Return the ids of those that are alive: the API's own count has the dead ones in it, too."""
+        jobs = self._get("/jobs", job_type="TriggererJob", is_alive="true", order_by="-id", limit=_JOBS)
+        return {int(job["id"]) for job in jobs["jobs"]}
+
+    def _dispatcher(self, dag_id: str, alive: Collection[int]) -> DagFacts:
+        """Return a dispatcher; a trigger stays with a dead triggerer until another takes it: it has none."""
+        dag = self.dag(dag_id, with_tasks=True)
+        tasks = [
+            task if task.triggerer_id in alive else replace(task, triggerer_id=None) for task in dag.tasks
+        ]
+        return replace(dag, tasks=tasks)
+
+    def raising(self, sqs_queue: str) -> dict[str, str]:
+        """Return which watchers of a queue raise, and why; none where variables may not be read."""
+        try:
+            answer = self._api.call("GET", f"/variables/{roll_key(sqs_queue)}")
+        except ConfigurationError:
+            return {}
+        return raised_in(answer.data.get("value"), time.time(), SEEN_SECONDS) if answer.is_there else {}
 
     def dag(self, dag_id: str, *, with_tasks: bool = False) -> DagFacts:
         """Return what there is to know of one DAG."""
@@ -67,6 +121,7 @@ class AirflowState:
             states=tuple(str(run["state"]) for run in runs),
             idle_since=None if under_way else max(ends, default=None),
             tasks=tasks,
+            signs=self._signs(dag_id, runs) if with_tasks else (),
         )
 
     def runs(self, dag_id: str, *, most: int = _RUNS) -> list[Mapping[str, Any]]:
@@ -99,6 +154,34 @@ class AirflowState:
         """Return the newest run of these DAGs that an event started, as a row to show."""
         seen = [row for dag_id in dag_ids for row in self.seen(dag_id, most=1)]
         return max(seen, key=lambda row: str(row["started"]), default=None)
+
+    def _signs(self, dag_id: str, runs: Sequence[Mapping[str, Any]]) -> list[Sign]:
+        """Return what the tasks of the last two runs left word of: one has just begun, perhaps.
+
+        None where XComs may not be read: all else is told as well.
+        """
+        try:
+            return self._left(dag_id, runs[:2])
+        except ConfigurationError:
+            return []
+
+    def _left(self, dag_id: str, runs: Sequence[Mapping[str, Any]]) -> list[Sign]:
+        signs = []
+        for run in runs:
+            path = f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"
+            answer = self._api.call("GET", f"{path}/~/xcomEntries", query={"limit": 100})
+            entries = answer.data["xcom_entries"] if answer.is_there else ()
+            signs += [self._sign(path, one) for one in entries if str(one["key"]).startswith(SIGNS_KEY)]
+        return [sign for sign in signs if sign is not None]
+
+    def _sign(self, path: str, entry: Mapping[str, Any]) -> Sign | None:
+        key = str(entry["key"])
+        answer = self._api.call(
+            "GET",
+            f"{path}/{quote(str(entry['task_id']), safe='')}/xcomEntries/{key}",
+            query={"map_index": entry.get("map_index", -1), "deserialize": "false"},
+        )
+        return Sign.deserialize(key, answer.data.get("value")) if answer.is_there else None
 
     def _tasks(self, dag_id: str, run: Mapping[str, Any]) -> list[TaskFacts]:
         path = f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"

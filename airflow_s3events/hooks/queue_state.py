@@ -11,6 +11,7 @@ from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.hooks.s3_events import S3EventsHook, hook_for
 from airflow_s3events.messages import QueueAttributes
 from airflow_s3events.redrive import DeadLetterQueue
+from airflow_s3events.signs import sign_of
 from airflow_s3events.sqs import SqsQueue, region_of
 from airflow_s3events.watchdog import QueueFacts
 
@@ -30,9 +31,18 @@ async def queue_facts(
     A dead letter whose reason is looked at is received, and given back at once; that is left out where the
     dead letter queue has a redrive policy of its own, which would count it.
 
-    Raises:
-        OutageError: SQS is away.
+    What cannot be asked for is told with its reason; nothing is raised for it.
     """
+    try:
+        return await _facts(sqs_queue, aws, late_seconds=late_seconds, with_reasons=with_reasons)
+    except OutageError as error:
+        trouble = sign_of(error, "aws_away")
+        return QueueFacts(name=sqs_queue, error=str(error), trouble=trouble, late_seconds=late_seconds)
+
+
+async def _facts(
+    sqs_queue: str, aws: dict[str, Any], *, late_seconds: float, with_reasons: bool
+) -> QueueFacts:
     hook = hook_for(sqs_queue, **aws)
     async with hook.open_client() as client:
         try:

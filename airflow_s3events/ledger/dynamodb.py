@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from airflow_s3events.aws_errors import translated
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events.exceptions import AwsOutageError, LedgerOutageError
 from airflow_s3events.ledger.store import Document
 
 #: Name of the table where none is given.
@@ -145,7 +145,7 @@ class DynamoDbStore:
             if not request:
                 return documents
             await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2.0**attempt)
-        raise OutageError(f"DynamoDB table {self.table}: keys are left unprocessed: it is throttling")
+        raise LedgerOutageError(f"DynamoDB table {self.table}: keys are left unprocessed: it is throttling")
 
     async def _put(self, document: Document, limit: asyncio.Semaphore) -> bool:
         from botocore.exceptions import ClientError
@@ -175,11 +175,18 @@ class DynamoDbStore:
             if not left:
                 return
             await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2.0**attempt)
-        raise OutageError(f"DynamoDB table {self.table}: deletes are left unprocessed: it is throttling")
+        raise LedgerOutageError(
+            f"DynamoDB table {self.table}: deletes are left unprocessed: it is throttling"
+        )
 
-    def _translated(self, action: str) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def _translated(self, action: str) -> AsyncIterator[None]:
         what = f"{action} of DynamoDB table {self.table}"
-        return translated(what, _SETTINGS, otherwise="DynamoDB refuses it")
+        try:
+            async with translated(what, _SETTINGS, otherwise="DynamoDB refuses it"):
+                yield
+        except AwsOutageError as error:
+            raise LedgerOutageError(str(error)) from error
 
 
 def _item(document: Document) -> dict[str, Any]:

@@ -47,8 +47,11 @@ _DECIDED = 1
 #: In the name of an entry: what was decided of an event that no DAG gets.
 NO_DAG = ""
 _HAS_RUN = 2
-#: Members of the event that an entry keeps: what tells it apart and what a listing has, nothing of persons.
-_KEPT = ("event_type", "bucket", "key", "version_id", "sequencer", "size", "etag", "event_time", "envelope")
+#: Members of the event that an entry keeps: what tells it apart, what a listing has, and who made it.
+_KEPT = (
+    *("event_type", "bucket", "key", "version_id", "sequencer", "size", "etag", "event_time", "envelope"),
+    "principal_id",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,8 @@ class Entry:
 
     Attributes:
         event_id: Of the event itself.
-        event: Its type, bucket, key, version, sequencer, size, ETag, time and envelope, as plain data.
+        event: Its type, bucket, key, version, sequencer, size, ETag, time, envelope and principal, as plain
+            data; entries that an earlier version wrote have no ``principal_id``.
         seen: How often it came.
         first_seen, last_seen, decided_at: Seconds since the epoch.
         first_message: SQS's id of the message that brought it first.

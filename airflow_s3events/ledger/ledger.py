@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import ConfigurationError, LedgerOutageError
 from airflow_s3events.identity import event_id, object_id
 from airflow_s3events.ledger.entries import (
     NO_DAG,
@@ -303,7 +303,7 @@ class Ledger:
                 return
             # Whoever was refused together does not come again together.
             await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2.0 ** min(attempt, 6) * random.random())  # noqa: S311
-        raise OutageError(f"the ledger: {len(left)} documents are written by others all the time")
+        raise LedgerOutageError(f"the ledger: {len(left)} documents are written by others all the time")
 
     def _next(self, before: Document | None, change: Change, body: Body) -> Document:
         expires = None if change.days is None else int(self.now() + change.days * _DAY_SECONDS)

@@ -12,7 +12,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import ConfigurationError, LedgerOutageError
 from airflow_s3events.ledger.store import Counted, Document, IntervalCount
 
 _T = TypeVar("_T")
@@ -288,6 +288,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        raise OutageError(f"the ledger's database: {getattr(error, 'orig', error)}") from error
+        raise LedgerOutageError(f"the ledger's database: {getattr(error, 'orig', error)}") from error
     except sa.exc.SQLAlchemyError as error:
         raise ConfigurationError(f"ledger: its database refuses: {getattr(error, 'orig', error)}") from error

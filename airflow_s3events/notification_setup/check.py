@@ -55,8 +55,13 @@ class Inspection:
     data_events: bool = False
 
 
-def check(aws: Aws, inspection: Inspection) -> Report:
+def check(aws: Aws, inspection: Inspection, tell: Callable[[float], None] = lambda _: None) -> Report:
     """Return all that is wrong. Reads only, but for a probe where one is asked for.
+
+    Args:
+        aws: What is asked.
+        inspection: What is looked at.
+        tell: Told for how many seconds the probe's event has been waited for.
 
     Raises:
         OutageError: AWS is away.
@@ -77,7 +82,7 @@ def check(aws: Aws, inspection: Inspection) -> Report:
     if inspection.data_events:
         findings += _judge_trails(aws, place)
     if inspection.prove:
-        findings += _prove(aws, place, rules, inspection)
+        findings += _prove(aws, place, rules, inspection, tell)
     return Report.of(findings)
 
 
@@ -239,7 +244,13 @@ def _judge_trails(aws: Aws, place: Place) -> list[Finding]:
     return list(judge_trails(bucket_arn(place.bucket, partition=partition_of(place.region)), trails))
 
 
-def _prove(aws: Aws, place: Place, rules: Sequence[Rule], inspection: Inspection) -> Iterator[Finding]:
+def _prove(
+    aws: Aws,
+    place: Place,
+    rules: Sequence[Rule],
+    inspection: Inspection,
+    tell: Callable[[float], None],
+) -> Iterator[Finding]:
     """The way that is wanted, or the first of the bucket's that ends in a queue."""
     ways = _wanted_ways(inspection.wanted) if inspection.wanted else _present_ways(rules)
     prefix = inspection.prove_prefix
@@ -252,7 +263,13 @@ def _prove(aws: Aws, place: Place, rules: Sequence[Rule], inspection: Inspection
         key = probe_key(rule, prefix)
         arn = read_queue(aws, place, replace(queue, manage=False))[0].arn
         yield prove(
-            aws, place, key, arn, aws_conn_id=queue.aws_conn_id, timeout_seconds=inspection.prove_seconds
+            aws,
+            place,
+            key,
+            arn,
+            aws_conn_id=queue.aws_conn_id,
+            timeout_seconds=inspection.prove_seconds,
+            tell=tell,
         )
     except ConfigurationError as refused:
         yield error(f"notification {rule.id!r}", str(refused))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from uuid import uuid4
 
 from airflow_s3events.arns import Arn
@@ -38,19 +39,28 @@ def probe_key(rule: Rule, prefix: str | None) -> str:
 
 
 def prove(
-    aws: Aws, place: Place, key: str, queue: Arn, *, aws_conn_id: str | None, timeout_seconds: float
+    aws: Aws,
+    place: Place,
+    key: str,
+    queue: Arn,
+    *,
+    aws_conn_id: str | None,
+    timeout_seconds: float,
+    tell: Callable[[float], None],
 ) -> Finding:
     """Write the probe, wait for its event in ``queue``, measure the delay, delete both.
 
     Other messages that are received on the way are given back at once; each has one receive more then. S3's
     test events are deleted: no object is meant, and a queue with one is not empty. Where a dispatcher reads
-    the same queue it may take the probe's message first: pause it.
+    the same queue it may take the probe's message first: pause it. ``tell`` is told for how many seconds it
+    has waited, before each look.
     """
     queues, buckets = aws.queues(aws_conn_id, queue.region), aws.buckets()
     begun = time.monotonic()
     version_id = buckets.put_probe(place.bucket, key)
     try:
         while (waited := time.monotonic() - begun) < timeout_seconds:
+            tell(waited)
             if _is_found(queues, queue, place.bucket, key):
                 seconds = time.monotonic() - begun
                 return note(queue, f"the event of a probe object arrived after {seconds:.1f} s")

@@ -200,7 +200,7 @@ class S3EventDispatchOperator(BaseOperator):
         return self.acknowledge == "run_succeeded"
 
     def _work_and_defer(self, context: Context, until: float) -> None:
-        self._shift = shift = Shift(self, until, self._held_elsewhere)
+        self._shift = shift = Shift(self, until, self._held_elsewhere, context.get("ti"))
         if self._is_killed:
             shift.stop()
         with sigterm_calls(self.on_kill):
@@ -231,6 +231,7 @@ class S3EventDispatchOperator(BaseOperator):
             retry_delay_seconds=self.retry_delay_seconds,
             parallel=self.parallel,
             redact_keys=self.redact_keys,
+            audit=self.audit,
             **common,
         )
 

@@ -6,6 +6,7 @@ AWS's libraries are imported by what asks AWS, so that the first paint, which do
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from airflow_s3events.aws_errors import translated
 from airflow_s3events.dead_letters import Criteria
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.explanations import RunNow
-from airflow_s3events.hooks.airflow_state import AirflowState
+from airflow_s3events.hooks.airflow_state import SEEN_SECONDS, AirflowState
 from airflow_s3events.hooks.ledger import open_ledger
 from airflow_s3events.ledger import Entry, LedgerSettings
 from airflow_s3events.looks import Location
@@ -32,10 +33,14 @@ from airflow_s3events.page.view import (
     seen_rows,
 )
 from airflow_s3events.page.visitors import Visitor, may_redrive, may_see, readable
+from airflow_s3events.signs import sign_of
 from airflow_s3events.watchdog import AirflowFacts, QueueFacts, alarms
+from airflow_s3events.watchers import raised_in, roll_key
 
 if TYPE_CHECKING:
     from airflow_s3events.redrive import Report
+
+log = logging.getLogger(__name__)
 
 #: Rows of the last events, and entries that are looked through for those that a visitor may see.
 MOST_ROWS = 50
@@ -135,7 +140,10 @@ async def _facts(watched: WatchedQueue) -> QueueFacts:
                 watched.queue, aws=watched.aws, late_seconds=watched.late_seconds, with_reasons=False
             )
     except (ConfigurationError, OutageError) as error:
-        return QueueFacts(name=watched.queue, error=str(error), late_seconds=watched.late_seconds)
+        trouble = sign_of(error, "queue_unreadable")
+        return QueueFacts(
+            name=watched.queue, error=str(error), trouble=trouble, late_seconds=watched.late_seconds
+        )
 
 
 def _airflow(watched: WatchedQueue, visitor: Visitor) -> tuple[AirflowFacts | None, EventRow | None, str]:
@@ -144,11 +152,28 @@ def _airflow(watched: WatchedQueue, visitor: Visitor) -> tuple[AirflowFacts | No
         return None, None, ""
     state = AirflowState(visitor.api)
     try:
-        facts = state.facts(watched.dispatcher, watched.targets, max_queued_runs=watched.max_queued_runs)
-        last = state.last_event(watched.targets)
+        facts = state.facts(
+            watched.dispatcher,
+            watched.targets,
+            max_queued_runs=watched.max_queued_runs,
+        )
+        last = None if facts.is_away else state.last_event(watched.targets)
     except (ConfigurationError, OutageError) as error:
         return None, None, f"Airflow's side is not shown: {error}"
+    if watched.dispatcher is None and not facts.is_away:
+        facts = replace(facts, raising=_raising(watched.queue))
     return facts, None if last is None else seen_rows([last], visitor.major)[0], ""
+
+
+def _raising(queue: str) -> dict[str, str]:
+    """Return which watchers of a queue raise: of what he may see, a visitor need not read the variable."""
+    from airflow_s3events._compat.asset_events import stored_variable
+
+    try:
+        return raised_in(stored_variable(roll_key(queue)), time.time(), SEEN_SECONDS)
+    except Exception as error:
+        log.warning("The roll of watchers of queue %s cannot be read: %s", queue, error)
+        return {}
 
 
 async def _latest(settings: PageSettings) -> Sequence[Entry]:

@@ -14,6 +14,7 @@ from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_s3events._compat import page_framework
+from airflow_s3events._compat.traces import has_traces, links_runs_itself
 from airflow_s3events.listeners import stranded_events
 
 _NAME = "S3 events"
@@ -65,11 +66,20 @@ def _members() -> Mapping[str, Any]:
     return {"fastapi_apps": [app], "external_views": [view]}
 
 
+def _listeners() -> list[Any]:
+    """Return the listeners that this Airflow needs."""
+    if not has_traces() or links_runs_itself():
+        return [stranded_events]
+    from airflow_s3events.listeners import traced_runs
+
+    return [stranded_events, traced_runs]
+
+
 class S3EventsPlugin(AirflowPlugin):
-    """Registers the listener that keeps asset events from being stranded, and the page."""
+    """Registers what keeps asset events from being stranded, what links runs with messages, and the page."""
 
     name = "s3events"
-    listeners = [stranded_events]  # noqa: RUF012 - Airflow declares it of the instance
+    listeners = _listeners()
 
 
 for _member, _value in _members().items():

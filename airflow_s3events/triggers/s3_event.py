@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseTrigger, TriggerEvent
+from airflow_s3events._compat.signs import sign_writer
 from airflow_s3events._compat.stats import emitter
-from airflow_s3events.exceptions import BodyError
+from airflow_s3events.exceptions import BodyError, ConfigurationError, OutageError
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from airflow_s3events.messages import Message, QueueAttributes
     from airflow_s3events.metrics import Meter
     from airflow_s3events.reporting import Emit
+    from airflow_s3events.sign_post import SignPost
+    from airflow_s3events.sqs import SqsQueue
 
 #: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
 _VERSION = 1
@@ -92,12 +96,18 @@ class S3EventTrigger(BaseTrigger):
         if self.recheck_seconds is not None:
             await asyncio.sleep(max(0.0, min(self.recheck_seconds, self.until - time.time())))
             return "recheck"
-        return await through_outages(self._poll, until=self.until) or "deadline"
+        from airflow_s3events.metrics import Meter
+        from airflow_s3events.sign_post import SignPost
 
-    async def _poll(self) -> str:
+        meter = Meter(self.sqs_queue)
+        write = sign_writer(getattr(self, "task_instance", None), "triggerer")
+        async with SignPost(meter, write) as signs:
+            poll = partial(self._poll, meter, signs)
+            return await through_outages(poll, until=self.until, told=signs.met) or "deadline"
+
+    async def _poll(self, meter: Meter, signs: SignPost) -> str:
         """Ask until a message is there or the deadline has come; a new client after each outage."""
         from airflow_s3events.hooks.s3_events import hook_for
-        from airflow_s3events.metrics import Meter
 
         hook = hook_for(
             self.sqs_queue,
@@ -107,15 +117,15 @@ class S3EventTrigger(BaseTrigger):
             botocore_config=self.botocore_config,
         )
         emit = emitter("triggerer")
-        meter = Meter(self.sqs_queue)
-        async with hook.open_client() as client:
+        async with _reported(emit, meter), hook.open_client() as client:
             queue = await hook.queue(client, self.sqs_queue)
             is_counting = False
             while (left := self.until - time.time()) > 0:
-                counts = await queue.describe()
+                counts = await _counts(queue, meter)
                 # What was put off and has just come back is not received to wake either.
                 is_counting = counts.in_flight > 0 or (is_counting and counts.waiting > 0)
                 is_there = bool(counts.waiting) if is_counting else await _is_received(queue, left, meter)
+                signs.is_well()
                 if emit is not None:
                     _report(emit, meter, counts, is_there=is_there)
                 if is_there:
@@ -123,6 +133,29 @@ class S3EventTrigger(BaseTrigger):
                 if is_counting:
                     await asyncio.sleep(min(_COUNT_SECONDS, left))
         return "deadline"
+
+
+@asynccontextmanager
+async def _reported(emit: Emit | None, meter: Meter) -> AsyncIterator[None]:
+    """Send what was counted when an error ends it, too."""
+    from airflow_s3events.reporting import send
+
+    try:
+        yield
+    except (ConfigurationError, OutageError) as error:
+        if isinstance(error, OutageError):
+            meter.count("outages")
+        if emit is not None:
+            send(meter, emit)
+        raise
+
+
+async def _counts(queue: SqsQueue, meter: Meter) -> QueueAttributes:
+    try:
+        return await queue.describe()
+    except Exception:
+        meter.count("queue.failures")
+        raise
 
 
 async def _is_received(queue: Queue, left_seconds: float, meter: Meter) -> bool:

@@ -10,6 +10,8 @@ from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseEventTrigger, TriggerEvent
+from airflow_s3events._compat.traces import open_tracing
+from airflow_s3events.audit_address import AuditAddress
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import EventFilter, everything
 from airflow_s3events.packs import PACK_BYTES, PACK_COUNT, PACK_MEMBER, PackedEvent, cut, payload_of
@@ -18,6 +20,7 @@ from airflow_s3events.watchers import Watcher, watcher_name
 
 if TYPE_CHECKING:
     from airflow_s3events.hauls import Haul, Unmatched
+    from airflow_s3events.tracing import Traces
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +58,8 @@ class PackEvent(TriggerEvent):
     Object keys can be personal data, and a log line may not be as long as an asset event.
     """
 
-    def __init__(self, pack: list[PackedEvent]) -> None:
-        super().__init__(payload_of(pack))  # type: ignore[no-untyped-call]
+    def __init__(self, pack: list[PackedEvent], carrier: Mapping[str, str] | None = None) -> None:
+        super().__init__(payload_of(pack, carrier))  # type: ignore[no-untyped-call]
 
     def __repr__(self) -> str:
         return f"PackEvent<{len(self.payload[PACK_MEMBER])} object events>"
@@ -97,6 +100,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
             30,000.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
         redact_keys: Write digests of object keys into the log instead of the keys.
+        audit: Where what became of each event goes as a line of JSON: ``s3://bucket/prefix`` or
+            ``logs:<log group>``; needs ``s3:PutObject``, or ``logs:CreateLogStream`` and ``PutLogEvents``.
         v: Version of this form.
     """
 
@@ -117,6 +122,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | str | None = None,
         redact_keys: bool = False,
+        audit: str | None = None,
         v: int = _VERSION,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -134,7 +140,9 @@ class S3EventAssetTrigger(BaseEventTrigger):
         self.verify = verify
         self.botocore_config = botocore_config
         self.redact_keys = redact_keys
+        self.audit = audit
         self.v = v
+        self._traces: Traces | None = None
 
     def check_settings(self) -> None:
         """Look at every setting that needs neither Airflow nor AWS to be judged.
@@ -151,6 +159,8 @@ class S3EventAssetTrigger(BaseEventTrigger):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ConfigurationError(f"{name}={value!r}: give a whole number from {least} to {most}")
+        if self.audit is not None:
+            AuditAddress.of(self.audit)
         if self.unmatched not in ("leave", "discard", "dead-letter"):
             raise ConfigurationError(f"unmatched={self.unmatched!r}: say leave, discard or dead-letter")
 
@@ -164,9 +174,11 @@ class S3EventAssetTrigger(BaseEventTrigger):
         kwargs = {name: getattr(self, name) for name in _ARGUMENTS}
         kwargs["when"] = _text(self._filter().serialize())
         kwargs["botocore_config"] = _text(self.botocore_config)
+        # Not there otherwise: it would make other triggers of those that earlier versions stored.
         if self.redact_keys:
-            # Not there otherwise: it would make other triggers of those that earlier versions stored.
             kwargs["redact_keys"] = True
+        if self.audit is not None:
+            kwargs["audit"] = self.audit
         return "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger", kwargs
 
     def shared_stream_key(self) -> Hashable:
@@ -189,7 +201,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
         stored.
         """
         with self._joined() as watcher:
-            await self._try_predicates(watcher)
+            await self._prepare(watcher)
             async for haul in shared_stream:
                 for event in self._events(haul.take(watcher)):
                     yield event
@@ -201,7 +213,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
         arguments = self._queue_arguments()
         with self._joined() as watcher:
-            await self._try_predicates(watcher)
+            await self._prepare(watcher)
             source = HaulSource(arguments, watchers_of(arguments))
             share = share_of(arguments.key, lambda: HaulShare(source))
             async with aclosing(share.hauls(watcher)) as hauls:
@@ -220,6 +232,15 @@ class S3EventAssetTrigger(BaseEventTrigger):
         finally:
             watchers.leave(watcher)
 
+    async def _prepare(self, watcher: Watcher) -> None:
+        await self._try_predicates(watcher)
+        # Not on the loop that all triggers share: it may ask for the name of the host.
+        tracing = await asyncio.to_thread(open_tracing)
+        if tracing is not None:
+            from airflow_s3events.tracing import Traces
+
+            self._traces = Traces(tracer=tracing.tracer, queue=self.sqs_queue, redact_keys=self.redact_keys)
+
     async def _try_predicates(self, watcher: Watcher) -> None:
         """Say what cannot be imported here.
 
@@ -233,7 +254,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
 
     def _events(self, share: list[PackedEvent]) -> Iterator[TriggerEvent]:
         for pack in cut(share, most_count=self.pack_count, most_bytes=self.pack_bytes):
-            yield PackEvent(pack)
+            yield PackEvent(pack, self._traces.pack(pack) if self._traces else None)
 
     def _filter(self) -> EventFilter:
         when = json.loads(self.when) if isinstance(self.when, str) else self.when

@@ -6,16 +6,23 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseTrigger, TriggerEvent, trigger_runs
+from airflow_s3events._compat.signs import sign_writer
 from airflow_s3events._compat.stats import emitter
 
 if TYPE_CHECKING:
+    from airflow_s3events.audit import AuditTrail
     from airflow_s3events.consumer import Consumer
+    from airflow_s3events.decision_log import DecisionLog
+    from airflow_s3events.exceptions import OutageError
+    from airflow_s3events.holding import Holder
     from airflow_s3events.keeping import Keeper
     from airflow_s3events.reporting import Reporter
+    from airflow_s3events.sign_post import SignPost
     from airflow_s3events.sqs import SqsQueue
 
 log = logging.getLogger(__name__)
@@ -35,6 +42,7 @@ _KEEPING = (
     "retry_delay_seconds",
     "parallel",
     "redact_keys",
+    "audit",
     *_AWS,
 )
 
@@ -59,7 +67,7 @@ class S3EventHoldTrigger(BaseTrigger):
         quiet_seconds: Fire no sooner: see ``_compat.earliest_resume_seconds``.
         recheck_seconds: When given, receive nothing, hold what is held, and fire after so long with reason
             ``recheck``: for DAGs that are paused or full.
-        max_held, visibility_seconds, retry_delay_seconds, parallel, redact_keys: As for the operator.
+        max_held, visibility_seconds, retry_delay_seconds, parallel, redact_keys, audit: As for the operator.
         aws_conn_id, region_name, verify, botocore_config: As for every operator of the amazon provider.
         v: Version of this form.
     """
@@ -79,6 +87,7 @@ class S3EventHoldTrigger(BaseTrigger):
         retry_delay_seconds: float = 60.0,
         parallel: int = 1,
         redact_keys: bool = False,
+        audit: str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -98,6 +107,7 @@ class S3EventHoldTrigger(BaseTrigger):
         self.retry_delay_seconds = retry_delay_seconds
         self.parallel = parallel
         self.redact_keys = redact_keys
+        self.audit = audit
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -123,12 +133,24 @@ class S3EventHoldTrigger(BaseTrigger):
         await asyncio.to_thread(Routes.of(self.routes).try_predicates)
         place = await _place_of(self.name, {name: getattr(self, name) for name in _KEEPING})
         try:
-            reason = await self._wait(place)
+            async with self._sign_post(place):
+                reason = await self._wait(place)
             await asyncio.sleep(max(0.0, earliest - time.monotonic()))
             held = 0 if place.keeper is None else len(place.keeper.holder)
         finally:
             place.leave()
         yield TriggerEvent({"reason": reason, "held": held})
+
+    def _sign_post(self, place: _Place) -> SignPost:
+        from airflow_s3events.metrics import Meter
+        from airflow_s3events.sign_post import SignPost
+
+        def away() -> list[OutageError]:
+            return [] if place.keeper is None else place.keeper.consumer.away
+
+        # What its meter remarks is told by the task, which meets every event, too.
+        write = sign_writer(getattr(self, "task_instance", None), "triggerer")
+        return SignPost(Meter(self.sqs_queue), write, away=away)
 
     async def _wait(self, place: _Place) -> str:
         left = max(0.0, self.until - time.time())
@@ -142,6 +164,7 @@ class S3EventHoldTrigger(BaseTrigger):
 class _Place:
     """One dispatcher's keeper in this triggerer, and whether a trigger is with it."""
 
+    name: str
     settings: Mapping[str, Any]
     keeper: Keeper | None = None
     task: asyncio.Task[None] | None = None
@@ -215,11 +238,26 @@ class _Place:
             lines = DecisionLog(queue=settings["sqs_queue"], redact_keys=settings["redact_keys"])
             consumer = Consumer(queue, how, dead_letters=await hook.queue(client, named), lines=lines)
             keeper = self._make_keeper(consumer, attributes.max_receive_count)
-            async with self._reporter(keeper, queue), consumer:
+            audit = self._audit(keeper.holder, lines)
+            async with self._reporter(keeper, queue), audit as trail, consumer:
+                keeper.holder.audit = trail.note_ended
                 consumer.pause()
                 self.keeper = keeper
                 self._ready.set()
                 await keeper.run()
+
+    def _audit(self, holder: Holder, lines: DecisionLog) -> AbstractAsyncContextManager[AuditTrail]:
+        from airflow_s3events.hooks.audit import open_audit
+
+        return open_audit(
+            self.settings["audit"],
+            sqs_queue=self.settings["sqs_queue"],
+            # Without the map index: the dispatcher's name, as its task writes it.
+            dispatcher=self.name.rpartition("/")[0],
+            aws={name: self.settings[name] for name in _AWS},
+            meter=holder.meter,
+            lines=lines,
+        )
 
     def _reporter(self, keeper: Keeper, queue: SqsQueue) -> Reporter:
         from airflow_s3events.reporting import HELD, Reporter, note_consumer, note_outcomes
@@ -262,7 +300,7 @@ async def _place_of(name: str, settings: Mapping[str, Any]) -> _Place:
     if place is None or not is_alive or place.settings != settings:
         if place is not None:
             await place.end()
-        place = _places[name] = _Place(settings)
+        place = _places[name] = _Place(name, settings)
         place.open()
     place.come()
     return place

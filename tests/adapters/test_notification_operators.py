@@ -21,6 +21,7 @@ from airflow_s3events import (
 from airflow_s3events._compat import DAG
 from airflow_s3events.cli import main
 from airflow_s3events.exceptions import ConfigurationError
+from tests.core.test_terminal import Terminal
 from tests.lines import AIRFLOW, serialized
 from tests.setup_world import Calls, World
 
@@ -294,6 +295,19 @@ def test_the_command_prints_the_same_report(world: World, capsys: pytest.Capture
     out = capsys.readouterr().out
     assert "its dead letter queue" in out
     assert "the event of a probe object arrived" in out
+
+
+def test_on_a_terminal_the_proof_shows_how_long_it_has_waited(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(world)
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    asked = ["check", "--bucket", world.bucket, "--prove", "--prove-seconds", "20"]
+    assert main([*asked, "--aws-conn-id", "aws_default"]) == 0
+    assert "the probe's event is awaited, 0 of 20 s" in terminal.getvalue()
+    assert "awaited" not in capsys.readouterr().out
 
 
 def test_the_command_prints_nothing_but_its_report_where_nobody_told_airflow_where_to_log(

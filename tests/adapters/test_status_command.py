@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 from airflow_s3events.cli import main
 from airflow_s3events.dead_letters import REASON_ATTRIBUTE
+from airflow_s3events.filters import everything
+from airflow_s3events.signs import SIGNS_KEY, Sign
 from airflow_s3events.testing import object_created_body
 from airflow_s3events.watchdog import FINDINGS
+from airflow_s3events.watchers import roll_key
 from tests.adapters.airflow_api import served
 from tests.adapters.airflow_state_api import AirflowStateApi
 from tests.adapters.test_metrics import statsd
@@ -119,6 +123,58 @@ def test_what_keeps_a_dispatcher_from_working_is_named(
     FAULTS[code](api)
     status, found = shell.status(safe_queue, *_DAGS)
     assert (status, code in codes(found)) == (3, True)
+
+
+def left(code: str) -> dict[str, str]:
+    return {f"{SIGNS_KEY}{code}": Sign(code, "seen", time.time()).serialize()}
+
+
+def test_what_a_dispatcher_left_word_of_is_found(shell: Shell, api: AirflowStateApi, safe_queue: str) -> None:
+    api.xcoms |= {**left("ledger_away"), **left("clock_wrong"), "return_value": "1"}
+    status, found = shell.status(safe_queue, *_DAGS)
+    assert (status, codes(found)) == (3, ["ledger_away", "clock_wrong"])
+    assert found["findings"][0]["reason"] == "seen"
+
+
+def test_who_may_not_read_what_was_left_is_told_all_else(
+    shell: Shell, api: AirflowStateApi, safe_queue: str
+) -> None:
+    api.is_private, api.xcoms = True, left("ledger_away")
+    assert shell.status(safe_queue, *_DAGS)[0] == 0
+    assert shell.status(safe_queue, *_API)[0] == 0
+
+
+def test_a_watcher_that_raises_is_found_where_no_dispatcher_is_named(
+    shell: Shell, api: AirflowStateApi, safe_queue: str
+) -> None:
+    now = time.time()
+    entry = {"when": everything.serialize(), "seen_at": now, "raised": "no such module", "raised_at": now}
+    api.variables[roll_key(safe_queue)] = json.dumps({"landing": entry})
+    status, found = shell.status(safe_queue, *_API)
+    assert (status, codes(found)) == (3, ["watcher_raises"])
+
+
+def test_an_airflow_that_is_away_is_a_finding_and_the_queue_is_told_all_the_same(
+    shell: Shell, api: AirflowStateApi, safe_queue: str
+) -> None:
+    api.broken = 500
+    status, found = shell.status(safe_queue, *_DAGS)
+    assert (status, codes(found)) == (5, ["airflow_away"])
+    assert found["queue"]["attributes"]["waiting"] == 0
+
+
+def test_a_database_that_is_away_is_a_finding(shell: Shell, api: AirflowStateApi, safe_queue: str) -> None:
+    api.database, api.broken = "unhealthy", 500
+    assert shell.status(safe_queue, *_DAGS)[0] == 5
+    assert codes(shell.status(safe_queue, *_DAGS)[1]) == ["database_away"]
+
+
+def test_a_trigger_that_a_dead_triggerer_has_is_taken_by_none(
+    shell: Shell, api: AirflowStateApi, safe_queue: str
+) -> None:
+    api.task["trigger"]["triggerer_id"] = 7
+    status, found = shell.status(safe_queue, *_DAGS)
+    assert (status, codes(found)) == (3, ["triggerer_elsewhere"])
 
 
 def test_a_paused_target_is_a_warning(shell: Shell, api: AirflowStateApi, safe_queue: str) -> None:

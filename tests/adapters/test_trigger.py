@@ -136,15 +136,18 @@ async def test_an_outage_of_days_does_not_overflow_its_back_off(monkeypatch: pyt
 
     asked = 0
 
-    async def away(_: S3EventTrigger) -> str:
+    async def away(*_: Any) -> str:
         nonlocal asked
         asked += 1
         if asked == 3000:
             return "messages"
         raise OutageError("away")
 
+    turn = asyncio.sleep
+
     async def at_once(seconds: float) -> None:
         assert 0 <= seconds <= 60
+        await turn(0)
 
     monkeypatch.setattr(S3EventTrigger, "_poll", away)
     monkeypatch.setattr("airflow_s3events.triggers.s3_event.asyncio.sleep", at_once)

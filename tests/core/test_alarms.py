@@ -83,6 +83,7 @@ async def test_a_spike_starts_one_run_of_the_dag_with_the_evidence() -> None:
     assert conf["s3_anomaly"]["kind"] == "uploads"
     assert conf["s3_anomaly"]["bucket"] == "inbox"
     assert conf["s3_anomaly"]["count"] == 20
+    assert w.meter.remarks()["anomaly"].startswith("20 uploads in ")
 
 
 async def test_the_past_outlives_the_dispatcher() -> None:

@@ -9,7 +9,12 @@ import threading
 import pytest
 
 from airflow_s3events.consumer import Consumer
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import (
+    AwsOutageError,
+    ConfigurationError,
+    LedgerOutageError,
+    OutageError,
+)
 from airflow_s3events.testing import InMemoryQueue, run_in_virtual_time
 from tests.core.consumer_fakes import (
     AWAY,
@@ -121,6 +126,29 @@ def test_while_the_callers_own_service_is_away_nothing_is_received_and_everythin
         assert consumer.stats.received == 100
         assert consumer.stats.released == consumer.stats.lapsed == 0
         assert seconds() < back_at + 60
+
+    run_in_virtual_time(scenario())
+
+
+@pytest.mark.parametrize(
+    ("outage", "breaker"),
+    [
+        (AWAY, "airflow"),
+        (LedgerOutageError("the ledger's database: refused"), "ledger"),
+        (AwsOutageError("GetObjectTagging: timed out"), "aws"),
+    ],
+)
+def test_what_the_caller_finds_away_is_told_by_its_name_until_it_is_back(
+    outage: OutageError, breaker: str
+) -> None:
+    async def scenario() -> None:
+        async with consumer_of(queue_with(1), idle_seconds=10) as consumer:
+            await consumer.wait_out(outage)
+            assert [name for name, is_closed in consumer.breakers.items() if not is_closed] == [breaker]
+            assert consumer.away == [outage]
+            consumer.resume()
+            assert all(consumer.breakers.values())
+            assert consumer.away == []
 
     run_in_virtual_time(scenario())
 

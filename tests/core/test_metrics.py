@@ -161,6 +161,8 @@ def test_what_nobody_timed_has_no_lag() -> None:
 def test_an_event_from_the_future_counts_as_a_wrong_clock_not_as_negative_time() -> None:
     meter = Meter("q")
     note_read(meter, event_at(NOW + 30), message_at(NOW))
+    assert list(meter.remarks()) == ["clock_wrong"]
+    assert meter.remarks() == {}
     assert values(meter) == {"events.read": 1, "lag.negative": 1, "lag.event_to_receive": 0}
 
 

@@ -79,6 +79,8 @@ def test_the_breaker_of_what_is_away_is_open() -> None:
             "extend": 0,
             "dead_letters": 0,
             "airflow": 0,
+            "ledger": 0,
+            "aws": 0,
         }
         return {sample.name: sample.value for sample in found}
 

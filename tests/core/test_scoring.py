@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_s3events import filters as f
+from airflow_s3events.decision_lines import key_digest
+from airflow_s3events.decision_log import DecisionLog
 from airflow_s3events.dispatch import Dispatcher, DispatchSettings
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
@@ -41,7 +43,7 @@ class World:
         self.order = Order.of(ordering or "none", ledger="sql:ledger")
         self.asked: list[ObjectEvent] = []
 
-    async def dispatch(self, scorer: Any, *messages: Any) -> Dispatcher:
+    async def dispatch(self, scorer: Any, *messages: Any, lines: DecisionLog | None = None) -> Dispatcher:
         def noted(event: ObjectEvent) -> Any:
             self.asked.append(event)
             return scorer(event) if callable(scorer) else scorer
@@ -57,6 +59,7 @@ class World:
             source=self.s3,
             journal=Journal(self.ledger, self.order),
             asker=ThreadAsker(noted, LONG_SECONDS),
+            lines=lines or DecisionLog(),
         )
         await dispatcher.dispatch(messages or [message()])
         return dispatcher
@@ -248,8 +251,9 @@ async def test_the_routes_decide_where_the_scorer_is_no_help(
     dispatcher = await world.dispatch(scorer, message("in/a"), message("in/b", 1))
     assert world.dags() == ["process", "process"]
     assert _counted(dispatcher) == {kind: 2}
-    (line,) = [one for one in caplog.messages if reason in one]
-    assert "the routes decide" in line
+    lines = [one for one in caplog.messages if reason in one]
+    assert [one.startswith(f"decision=unscored outcome={kind} ") for one in lines] == [True, True]
+    assert all("the routes decide" in one for one in lines)
 
 
 async def test_a_scorer_that_hangs_costs_one_time_out_each_until_it_is_not_asked_any_more() -> None:
@@ -320,13 +324,29 @@ async def test_a_process_without_room_for_a_thread_is_no_end_of_the_dispatcher(
         await ThreadAsker(lambda _: None, LONG_SECONDS).ask(make_event())
 
 
-async def test_each_drop_is_told_of_by_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_drop_is_told_of_by_one_line(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     with caplog.at_level(logging.INFO):
-        await world.dispatch(Score(drop="a test file"), message("in/a"), message("in/b", 1))
-    (line,) = [one for one in caplog.messages if "drops event" in one]
-    assert event_id(event_of(message("in/a"))) in line
-    assert "a test file" in line
+        await world.dispatch(Score(drop="a test file"))
+    (line,) = [one for one in caplog.messages if "a test file" in one]
+    assert line.startswith("decision=dropped ")
+    assert event_id(event_of(message())) in line
+
+
+def _repeats_the_key(event: ObjectEvent) -> Score:
+    raise ValueError(f"cannot place {event.key!r}")
+
+
+@pytest.mark.parametrize(
+    "scorer", [_repeats_the_key, lambda event: Score(drop=f"{event.key} is a test"), lambda event: event.key]
+)
+async def test_what_a_scorer_says_of_a_key_is_redacted(scorer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    world, key = World(), "in/Grüße 'von' Anna"
+    with caplog.at_level(logging.INFO):
+        named = replace(message(key), message_id="m0")
+        await world.dispatch(scorer, named, lines=DecisionLog(redact_keys=True))
+    assert key_digest(key) in caplog.text
+    assert "Anna" not in caplog.text
 
 
 # --- the setting --------------------------------------------------------------------------------------------

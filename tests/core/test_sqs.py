@@ -12,7 +12,13 @@ from aiobotocore.session import get_session
 from aiobotocore.stub import AioStubber
 from botocore import exceptions
 
-from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.exceptions import (
+    AwsOutageError,
+    ConfigurationError,
+    OutageError,
+    SkewedClockError,
+    ThrottledError,
+)
 from airflow_s3events.messages import Message
 from airflow_s3events.sqs import MoveProgress, SqsQueue, queue_url, region_of
 
@@ -104,6 +110,24 @@ async def test_what_is_no_queue_is_refused_by_name(queue: str) -> None:
 async def test_what_waiting_cures_is_an_outage(error: Exception) -> None:
     with pytest.raises(OutageError, match="ReceiveMessage"):
         await _receive(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("RequestThrottled", ThrottledError),
+        ("com.amazonaws.sqs#ThrottlingException", ThrottledError),
+        ("KmsThrottled", ThrottledError),
+        ("RequestTimeTooSkewed", SkewedClockError),
+        ("OverLimit", AwsOutageError),
+    ],
+)
+async def test_an_outage_says_whether_aws_throttles_or_the_clock_is_wrong(
+    code: str, kind: type[Exception]
+) -> None:
+    with pytest.raises(AwsOutageError) as raised:
+        await _receive(_client_error(code))
+    assert type(raised.value) is kind
 
 
 @pytest.mark.parametrize(

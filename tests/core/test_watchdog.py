@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_s3events.messages import QueueAttributes
+from airflow_s3events.signs import Sign
 from airflow_s3events.watchdog import FINDINGS, AirflowFacts, Alarm, DagFacts, QueueFacts, TaskFacts, alarms
 
 NOW = 1_800_000_000.0
@@ -57,6 +58,13 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
 
 FAULTS: dict[str, tuple[QueueFacts, AirflowFacts]] = {
     "queue_unreadable": (QueueFacts(name="landing", error="access denied"), AIRFLOW),
+    **{
+        code: (QUEUE, with_dispatcher(signs=(Sign(code, "seen", NOW - 100),)))
+        for code in ("refused", "throttled", "aws_away", "clock_wrong", "ledger_away", "disk_full", "anomaly")
+    },
+    "airflow_away": (QUEUE, replace(AIRFLOW, error="Airflow answers 500", scheduler="None", triggerers=0)),
+    "database_away": (QUEUE, replace(AIRFLOW, database="unhealthy", scheduler="None", triggerers=0)),
+    "watcher_raises": (QUEUE, AirflowFacts(raising={"landing": "no module named 'rules'"})),
     "about_to_be_lost": (replace(QUEUE, oldest_seconds=200_000.0), AIRFLOW),
     "late": (replace(QUEUE, oldest_seconds=901.0), AIRFLOW),
     "no_dead_letter_queue": (with_attributes(dead_letter_arn=None, max_receive_count=None), AIRFLOW),
@@ -106,10 +114,26 @@ def test_each_finding_says_what_was_seen_and_what_to_do(code: str) -> None:
         (QUEUE, with_dispatcher(states=("success",), idle_since=NOW - 300, tasks=())),
         (QUEUE, with_task(state="up_for_retry", try_number=3)),
         (QUEUE, with_target(queued=999)),
+        (QUEUE, with_dispatcher(signs=(Sign("ledger_away", "long ago", NOW - 301),))),
+        (QUEUE, with_dispatcher(signs=(Sign("of_a_later_version", "seen", NOW),))),
     ],
 )
 def test_just_before_it_is_a_fault_nothing_is_found(queue: QueueFacts, airflow: AirflowFacts) -> None:
     assert found(queue, airflow) == {}
+
+
+@pytest.mark.parametrize("code", ["throttled", "aws_away"])
+def test_an_aws_that_does_not_answer_us_is_no_setting_that_is_wrong(code: str) -> None:
+    queue = QueueFacts(name="landing", error="RequestThrottled", trouble=code)
+    assert list(found(queue)) == [code]
+    assert queue.is_away
+    assert not QueueFacts(name="landing", error="access denied").is_away
+
+
+def test_of_an_airflow_that_is_away_nothing_else_is_known() -> None:
+    assert FAULTS["airflow_away"][1].is_away
+    assert FAULTS["database_away"][1].is_away
+    assert not AIRFLOW.is_away
 
 
 def test_a_task_that_fails_and_is_retried_for_ever_spins_although_its_run_never_fails() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_s3events.filters import EventFilter, everything, predicate, prefix, suffix
-from airflow_s3events.watchers import Watcher, Watchers, call_roll, watcher_name
+from airflow_s3events.watchers import Watcher, Watchers, call_roll, raised_in, roll_key, watcher_name
 from tests.strategies import make_event
 
 A, B = prefix("in/a/"), prefix("in/")
@@ -154,3 +154,55 @@ def test_a_watcher_elsewhere_is_awaited_while_it_is_written_down_anew(
 
 def test_nobody_is_awaited_where_nothing_is_owed() -> None:
     assert not watchers_with(a=A).want(make_event(key="in/a/1")).is_awaited
+
+
+# What raises
+
+
+def raising() -> Watchers:
+    watchers = watchers_with(own=predicate("no.such:function"))
+    watchers.want(make_event())
+    return watchers
+
+
+def told(roll: Any, now: float) -> dict[str, str]:
+    return raised_in(json.dumps(roll), now, 300.0)
+
+
+def test_the_roll_says_at_once_that_a_filter_raises() -> None:
+    watchers = watchers_with(own=predicate("no.such:function"))
+    roll, _ = rolled(None, watchers)
+    assert told(roll, 1_000.0) == {}
+    watchers.want(make_event())
+    roll, is_changed = rolled(roll, watchers, 1_005.0)
+    assert is_changed
+    assert "no.such" in told(roll, 1_005.0)["own"]
+
+
+def test_a_filter_that_goes_on_raising_is_written_no_oftener_than_the_roll_is_renewed() -> None:
+    watchers = raising()
+    roll, _ = rolled(None, watchers)
+    watchers.want(make_event())
+    assert not rolled(roll, watchers, 1_030.0)[1]
+    assert rolled(roll, watchers, 1_060.0)[0]["own"]["raised_at"] == 1_060.0
+
+
+def test_it_is_told_for_a_quarter_of_an_hour_and_then_no_more() -> None:
+    roll, _ = rolled(None, raising())
+    again = watchers_with(own=predicate("no.such:function"))
+    for now in (1_060.0, 1_900.0):
+        roll, _ = rolled(roll, again, now)
+        assert told(roll, now)
+    roll, _ = rolled(roll, again, 1_961.0)
+    assert told(roll, 1_961.0) == {}
+
+
+def test_a_watcher_that_nobody_sees_and_a_roll_that_nobody_can_read_tell_nothing() -> None:
+    roll, _ = rolled(None, raising())
+    assert told(roll, 1_301.0) == {}
+    assert raised_in("{", 1_000.0, 300.0) == raised_in(None, 1_000.0, 300.0) == {}
+
+
+def test_the_roll_of_each_queue_has_a_name_of_its_own_that_a_variable_can_have() -> None:
+    assert roll_key("landing") != roll_key("arn:aws:sqs:eu-west-1:123456789012:landing")
+    assert roll_key("https://sqs/123/landing").replace("_", "").isalnum()

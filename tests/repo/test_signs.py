@@ -17,7 +17,7 @@ def rows() -> list[list[str]]:
 
 
 def named(cell: str) -> set[str]:
-    return set(re.findall(r"`([a-z_.]+)`", cell)) - {"status", "anomaly"}
+    return set(re.findall(r"`([a-z_.]+)`", cell)) - {"status"}
 
 
 def test_there_are_fifteen_faults_each_with_a_sign() -> None:

@@ -25,12 +25,14 @@ def aws_proxy(
     *,
     instead: Callable[[], Answer | None] = lambda: None,
     seen: Callable[[bytes], object] = len,
+    judged: Callable[[str, bytes], Answer | None] = lambda *_: None,
 ) -> Iterator[str]:
     """Hand every call on to ``target``; yield the proxy's URL.
 
     Args:
         target: URL of the embedded AWS.
         instead: Asked before each call; its answer is given without handing the call on. May take its time.
+        judged: As ``instead``, and told of the action and the body of the call.
         seen: Told of the body of each answer; what it returns does not matter.
     """
 
@@ -39,7 +41,8 @@ def aws_proxy(
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self._answer(instead() or self._hand_on(body))
+            action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+            self._answer(instead() or judged(action, body) or self._hand_on(body))
 
         def _hand_on(self, body: bytes) -> Answer:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}

@@ -15,6 +15,8 @@ Fixtures for tests, the fault harness and the benchmarks:
     test's own, and ``dag_id="..."`` names each DAG.
 ``statsd``
     The ``StatsdServer`` that gets Airflow's metrics.
+``otlp``
+    The ``OtlpServer`` that gets Airflow's traces.
 ``eventually``
     ``eventually(probe, timeout_seconds=60)`` asks until the answer is true, and fails with Airflow's logs.
 
@@ -40,6 +42,7 @@ import pytest
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
 from tests.emulators import free_port
+from tests.otlp import OtlpServer
 from tests.statsd import StatsdServer
 from tests.system.postgres import Postgres, PostgresMissingError
 
@@ -122,19 +125,32 @@ def statsd() -> Iterator[StatsdServer]:
 
 
 @pytest.fixture(scope="session")
-def cluster(
+def otlp() -> Iterator[OtlpServer]:
+    """What the whole Airflow sends as its traces."""
+    server = OtlpServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(  # noqa: PLR0917 - fixtures
     system_folder: Path,
     database_url: str | None,
     aws: EmbeddedAws,
     services_port: int,
     statsd: StatsdServer,
+    otlp: OtlpServer,
 ) -> Iterator[Cluster]:
     """A whole Airflow for the whole suite; its ``aws_default`` connection leads to ``aws``."""
     running = Cluster(
         system_folder / "airflow",
         dags_folder=system_folder / "dags",
         database_url=database_url,
-        environment={"AIRFLOW_CONN_AWS_DEFAULT": _connection(aws, services_port), **statsd.settings},
+        environment={
+            "AIRFLOW_CONN_AWS_DEFAULT": _connection(aws, services_port),
+            **statsd.settings,
+            **otlp.settings,
+        },
         remove_folder=system_folder,
     )
     with running:

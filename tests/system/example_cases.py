@@ -368,6 +368,7 @@ NOT_RUN = {
     "jenkins_job": "needs a Jenkins",
     "multi_cloud": "needs Google Cloud",
     "azure_copy": "needs Azure",
+    "alarms": "tests/contract/test_alarm_templates.py makes the stack that it shows",
     "alert_on_dead_letters": "tests/system/test_failed_runs.py runs what it shows",
     "assets": "tests/system/test_assets.py runs what it shows",
     "batches": "tests/system/test_batches.py runs what it shows",

@@ -9,13 +9,16 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import airflow_runs
+from airflow_s3events._compat.signs import sign_writer
 from airflow_s3events._compat.stats import emitter
-from airflow_s3events.exceptions import OutageError
+from airflow_s3events._compat.traces import open_tracing
+from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.gates import all_waiting
 from airflow_s3events.operators.dispatching.queues import Queues, open_queues
 from airflow_s3events.preload import uncollected
 
 if TYPE_CHECKING:
+    from airflow_s3events.audit import AuditTrail
     from airflow_s3events.batch_runs import ManifestSource
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.reporting import Reporter
     from airflow_s3events.scoring import Asker
+    from airflow_s3events.sign_post import SignPost
+    from airflow_s3events.tracing import Traces
 
 #: Messages between two read-backs of the runs just created.
 _BATCH_COUNT = 50
@@ -44,10 +49,14 @@ class Shift:
         operator: Whose settings count, and who logs.
         until: The end of the operator's life, in seconds since the epoch.
         held_elsewhere: Messages that the dispatcher's trigger holds meanwhile.
+        ti: The task instance, which gets the signs of what is wrong; None: nobody does.
     """
 
-    def __init__(self, operator: S3EventDispatchOperator, until: float, held_elsewhere: int) -> None:
+    def __init__(
+        self, operator: S3EventDispatchOperator, until: float, held_elsewhere: int, ti: Any = None
+    ) -> None:
         self._operator = operator
+        self._ti = ti
         self._until = until
         self._held_elsewhere = held_elsewhere
         self._consumer: Consumer | None = None
@@ -57,6 +66,8 @@ class Shift:
         self._is_stopped = False
         self._log: DecisionLog | None = None
         self._meter: Meter | None = None
+        self._traces: Traces | None = None
+        self._trail: AuditTrail | None = None
 
     def stop(self) -> None:
         """Receive no more, settle what is decided, release the rest. Also for a signal handler."""
@@ -74,6 +85,7 @@ class Shift:
         asked = asyncio.ensure_future(all_waiting(gates.values()))
         try:
             async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._sign_post())
                 with uncollected():
                     hook = await asyncio.to_thread(self._operator.hook)
                     self._asker = self._make_asker()
@@ -82,6 +94,8 @@ class Shift:
                 closed = await self._drain(hook, client, gates, asked)
         finally:
             asked.cancel()
+            if self._traces is not None:
+                await self._traces.finish()
         if closed is not None:
             self._operator.log.info("Nothing can be started now: %s", closed.reason)
         return closed
@@ -93,7 +107,7 @@ class Shift:
         gates: dict[str, Gate],
         asked: asyncio.Future[Closed | None],
     ) -> Closed | None:
-        queues = await open_queues(self._operator, hook, client)
+        queues = await self._open_queues(hook, client)
         self._consumer = consumer = self._make_consumer(queues)
         dispatcher = self._make_dispatcher(consumer, gates, queues)
         try:
@@ -111,11 +125,30 @@ class Shift:
             self._report(consumer, dispatcher)
         return closed
 
+    async def _open_queues(self, hook: S3EventsHook, client: Any) -> Queues:
+        from airflow_s3events.reporting import report_failure
+
+        try:
+            return await open_queues(self._operator, hook, client)
+        except (ConfigurationError, OutageError) as error:
+            report_failure(self._operator.sqs_queue, emitter("task"), error)
+            raise
+
+    def _sign_post(self) -> SignPost:
+        from airflow_s3events.sign_post import SignPost
+
+        def away() -> list[OutageError]:
+            return [] if self._consumer is None else self._consumer.away
+
+        return SignPost(self._one_meter(), sign_writer(self._ti, "task"), away=away)
+
     def _gather(self, dispatcher: Dispatcher) -> None:
         """Have messages held for groups, where there is a ledger."""
         ledger = dispatcher.journal.ledger
         if ledger is not None:
             dispatcher.gather_batches(ledger, self._operator.max_held, self._manifests)
+        if dispatcher.batches is not None and self._trail is not None:
+            dispatcher.batches.audit = self._trail.note_batch
 
     @asynccontextmanager
     async def _open_source(self) -> AsyncIterator[None]:
@@ -170,6 +203,9 @@ class Shift:
         )
         async with opened as trail:
             dispatcher.audit = trail.note_outcomes
+            if dispatcher.holder is not None:
+                dispatcher.holder.audit = trail.note_ended
+            self._trail = trail
             yield
 
     def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
@@ -241,12 +277,26 @@ class Shift:
             meter=self._one_meter(),
             asker=self._asker,
             lines=self._lines(),
+            traces=self._make_traces(),
         )
         if operator.acknowledge == "run_succeeded":
             dispatcher.hold_runs(
                 operator.on_redelivery, operator.retry_delay_seconds, dispatchers=operator.parallel
             )
         return dispatcher
+
+    def _make_traces(self) -> Traces:
+        from airflow_s3events.tracing import Traces
+
+        operator, tracing = self._operator, open_tracing()
+        self._traces = Traces(
+            tracer=None if tracing is None else tracing.tracer,
+            flush=None if tracing is None else tracing.flush,
+            queue=operator.sqs_queue,
+            redact_keys=operator.redact_keys,
+            lines=self._lines(),
+        )
+        return self._traces
 
     def _one_meter(self) -> Meter:
         """Return the one meter of this shift."""

@@ -12,13 +12,12 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
 from airflow_s3events._compat.asset_events import read_variable, write_variable
 from airflow_s3events.consumer.waking import Wake
 from airflow_s3events.exceptions import OutageError
-from airflow_s3events.watchers import Watchers, call_roll
+from airflow_s3events.watchers import Watchers, call_roll, roll_key
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class Roll:
     """
 
     def __init__(self, sqs_queue: str, watchers: Watchers, *, now: Callable[[], float] = time.time) -> None:
-        self.key = f"s3events_watchers_{sha256(sqs_queue.encode()).hexdigest()[:12]}"
+        self.key = roll_key(sqs_queue)
         self._sqs_queue = sqs_queue
         self._watchers = watchers
         self._now = now

@@ -7,20 +7,24 @@ import json
 import logging
 import time
 from collections.abc import Hashable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat.stats import emitter
 from airflow_s3events.preload import preload, uncollected
+from airflow_s3events.trace_contexts import queue_name
 from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:
+    from airflow_s3events.audit import AuditTrail
     from airflow_s3events.consumer import Consumer, ConsumerSettings
+    from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.hauls import HaulStream, Unmatched
     from airflow_s3events.hooks.s3_events import S3EventsHook
     from airflow_s3events.messages import QueueAttributes
+    from airflow_s3events.metrics import Meter
     from airflow_s3events.reporting import Reporter
     from airflow_s3events.sqs import SqsQueue
 
@@ -52,6 +56,7 @@ class QueueArguments:
     #: As JSON text.
     botocore_config: str | None
     redact_keys: bool = False
+    audit: str | None = None
 
     @classmethod
     def of(cls, kwargs: Mapping[str, Any]) -> QueueArguments:
@@ -121,10 +126,34 @@ async def open_haul_stream(
     consumer = Consumer(queue, settings, dead_letters=dead_letters, lines=lines)
     how = HaulSettings(unmatched=arguments.unmatched, max_receive_count=attributes.max_receive_count)
     stream = HaulStream(consumer, watchers, how, meter=Meter(arguments.sqs_queue), lines=lines)
+    if arguments.audit is not None:
+        trail = await stack.enter_async_context(_audit(arguments, stream.meter, lines))
+        stream.audit = trail.note_message
     await stack.enter_async_context(_reporter(stream, consumer, queue))
     await stack.enter_async_context(consumer)
     stack.push_async_callback(stream.finish)
     return stream
+
+
+def _audit(
+    arguments: QueueArguments, meter: Meter, lines: DecisionLog
+) -> AbstractAsyncContextManager[AuditTrail]:
+    from airflow_s3events.hooks.audit import open_audit
+
+    return open_audit(
+        arguments.audit,
+        sqs_queue=arguments.sqs_queue,
+        # Several assets share the queue, and several triggerers.
+        dispatcher=f"assets/{queue_name(arguments.sqs_queue)}",
+        aws={
+            "aws_conn_id": arguments.aws_conn_id,
+            "region_name": arguments.region_name,
+            "verify": arguments.verify,
+            "botocore_config": json.loads(arguments.botocore_config or "null"),
+        },
+        meter=meter,
+        lines=lines,
+    )
 
 
 def _reporter(stream: HaulStream, consumer: Consumer, queue: SqsQueue) -> Reporter:

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
+from airflow_s3events._compat.stats import emitter
+from airflow_s3events.reporting import report_failure
 from airflow_s3events.triggers.watching.roll import Roll
 from airflow_s3events.triggers.watching.sessions import QueueArguments, joined_for, open_haul_stream
 from airflow_s3events.watchers import Watchers
@@ -59,6 +61,7 @@ class HaulSource:
                         yield found
             except Exception as error:
                 # Whatever it is, the other watchers of the triggerer must go on, and so must this queue.
+                report_failure(self._arguments.sqs_queue, emitter("triggerer"), error)
                 log.error("Queue %s: %s; trying again in %.0f s", self._arguments.sqs_queue, error, pause)
                 log.debug("What ended the stream", exc_info=True)
             await self.aclose()
