@@ -101,13 +101,23 @@ def mwaa(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Seeds 1 to 10 of 500 objects: five faults each, on an Airflow scaled out over Celery.
 
-    What is played is in ``fault-series.jsonl``: stopped, it goes on where it was. Other seeds and sizes:
-    ``-- --seeds 1-50 --objects 2000``.
+    Then two seeds of 200 each: for the dispatcher with the faults that need more of the machine (clocks that
+    jump, a full disk for logs, triggers that move), for assets, for ``run_succeeded``, and with a ledger.
+    What is played is in ``fault-series.jsonl``: stopped, it goes on where it was. Other seeds, sizes and
+    targets: ``-- --seeds 1-50 --objects 2000 --target ledger``.
     """
     install(session, "airflow-3.3.2")
     session.install("-c", ".ci/constraints/airflow-3.3.2.txt", "-e", ".[scale]")
-    options = session.posargs or ("--seeds", "1-10", "--objects", "500")
-    session.run("python", "-m", "tests.system.faults.series", "--scale-out", "--short", *options)
+    series = ("python", "-m", "tests.system.faults.series", "--scale-out", "--short")
+    if session.posargs:
+        session.run(*series, *session.posargs)
+        return
+    session.run(*series, "--seeds", "1-10", "--objects", "500")
+    few = ("--seeds", "1-2", "--objects", "200")
+    kinds = "clock-scheduler,clock-triggerer,log-disk,triggerer-moves"
+    session.run(*series, *few, "--faults", "4", "--parallel", "2", "--kinds", kinds)
+    for target in ("assets", "run_succeeded", "ledger"):
+        session.run(*series, *few, "--parallel", "2", "--target", target)
 
 
 @nox.session

@@ -33,6 +33,9 @@ _THROTTLES = {
     "TooManyRequestsException",
 }
 _SKEWED = {"RequestExpired", "RequestTimeTooSkewed"}
+#: What services that have no code of their own for a clock that is wrong begin its text with, SQS among them.
+#: Their code is that of a wrong key (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html).
+_SKEWED_TEXTS = ("Signature expired", "Signature not yet current")
 _SERVER_ERROR = 500
 
 
@@ -81,6 +84,8 @@ def _translate(
     code, text = str(details.get("Code", "")), ": ".join([str(details.get("Message", "")), *named])
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     name = code.rpartition("#")[2].removeprefix("AWS.SimpleQueueService.")
+    if text.startswith(_SKEWED_TEXTS):
+        return SkewedClockError(f"{what}: {code}: {text}")
     for names, away in (
         (_THROTTLES, ThrottledError),
         (_SKEWED, SkewedClockError),

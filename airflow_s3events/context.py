@@ -15,6 +15,9 @@ from airflow_s3events.trace_contexts import TraceContext, contexts_in
 Earlier = Callable[[Any, datetime, datetime], Iterable[Any]]
 #: How far the clocks of S3 and of Airflow may be apart.
 _CLOCK_SECONDS = 60.0
+#: SQS keeps a message for so long at most, so no older one can be here again
+#: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html).
+_LONGEST_RETENTION = timedelta(days=14)
 
 
 def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEvent]:
@@ -54,12 +57,20 @@ def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
 
 def _earlier_packs(asset: Any, packs: list[AssetPack], earlier: Earlier) -> Iterator[AssetPack]:
     """Yield what was stored before ``packs`` were: no object event can be in anything older than itself."""
-    times = [event.event_time for pack in packs for event in pack.events.values() if event.event_time]
-    if not times:
+    since = [_first_stored(event, pack.stored_at) for pack in packs for event in pack.events.values()]
+    if not since:
         return
     own = {pack.stored_at for pack in packs}
-    after = min(times) - timedelta(seconds=_CLOCK_SECONDS)
-    yield from (pack for pack in _packs(earlier(asset, after, max(own))) if pack.stored_at not in own)
+    yield from (pack for pack in _packs(earlier(asset, min(since), max(own))) if pack.stored_at not in own)
+
+
+def _first_stored(event: ObjectEvent, stored_at: datetime) -> datetime:
+    """Return since when this event can be stored; if its time does not tell, since SQS may have it."""
+    if event.event_time is not None:
+        since = event.event_time - timedelta(seconds=_CLOCK_SECONDS)
+        if since <= stored_at:
+            return since
+    return stored_at - _LONGEST_RETENTION
 
 
 def _at_airflow_edge(event: ObjectEvent) -> ObjectEvent:

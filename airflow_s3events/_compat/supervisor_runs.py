@@ -14,6 +14,8 @@ from airflow_s3events.settlement import RunState
 if TYPE_CHECKING:
     from airflow.sdk.exceptions import AirflowRuntimeError
 
+#: No answer for so long is none any more, however short Airflow's own time-outs are: a machine may be busy.
+_LEAST_PATIENCE_SECONDS = 60.0
 #: Answers of the API server that are about the one request; every other error is about the server.
 _REFUSALS = frozenset({400, 404, 409, 422})
 #: What the channel raises when it has no form for something in a conf, before anything is sent.
@@ -128,12 +130,31 @@ class SupervisorRuns:
     async def _ask(self, dag_id: str, request: Any) -> Any:
         from airflow.sdk.exceptions import AirflowRuntimeError
 
+        seconds = patience_seconds()
         try:
-            return await asyncio.to_thread(send, request)
+            return await asyncio.wait_for(asyncio.to_thread(send, request), seconds)
         except AirflowRuntimeError as error:
             raise _translated(dag_id, error) from error
+        # Before the others: on Python 3.11 and later it is an OSError, too.
+        except asyncio.TimeoutError as error:
+            text = f"the supervisor of this task has not answered for {seconds:.0f} s: it is gone"
+            raise ChannelError(text) from error
         except (EOFError, OSError) as error:
             raise ChannelError(f"the supervisor of this task is gone: {type(error).__name__}") from error
+
+
+def patience_seconds() -> float:
+    """Return after how long a supervisor that does not answer is given up: Airflow has done so by then.
+
+    One that fails (no space is left for its log, say) leaves the task's process behind and its channel open,
+    where the executor's process lives on, as Celery's does. That process would keep its messages from all
+    others for the rest of its life. A supervisor sends no heartbeats while it asks for an answer, so Airflow
+    takes a task for dead after ``[scheduler] task_instance_heartbeat_timeout`` of this, and starts another.
+    """
+    from airflow.configuration import conf
+
+    known = conf.getfloat("scheduler", "task_instance_heartbeat_timeout", fallback=300.0)
+    return max(_LEAST_PATIENCE_SECONDS, known)
 
 
 def _noted(note: str) -> dict[str, Any]:

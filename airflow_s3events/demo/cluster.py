@@ -54,6 +54,8 @@ class Cluster:
     database_url: str | None = None
     #: Further environment variables of every component, over the defaults.
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Further ones of single components, by their names, over those of all.
+    component_environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     #: Task processes at a time.
     parallelism: int = 6
     #: Folder that is removed should we die without ``stop``.
@@ -224,7 +226,8 @@ class Cluster:
         return "\n".join(f"--- {name}\n{self.processes.log_tail(name, lines)}" for name in names)
 
     def _airflow(self, name: str, arguments: tuple[str, ...]) -> None:
-        self.processes.start(name, [sys.executable, "-m", "airflow", *arguments], self._variables)
+        variables = {**self._variables, **self.component_environment.get(name, {})}
+        self.processes.start(name, [sys.executable, "-m", "airflow", *arguments], variables)
 
     def _with_log(self, component: str, text: str) -> str:
         return f"{text}\n{self.logs([component])}"

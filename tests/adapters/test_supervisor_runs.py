@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
 
-from airflow_s3events._compat.supervisor_runs import SupervisorRuns
+from airflow_s3events._compat import supervisor_runs
+from airflow_s3events._compat.supervisor_runs import SupervisorRuns, patience_seconds
 from airflow_s3events.exceptions import ChannelError, OutageError, RouteError, RunRefusedError
 from airflow_s3events.settlement import RunState
 from tests.adapters.channel import Channel, decoded
@@ -177,6 +179,27 @@ async def test_a_conf_that_the_channel_has_no_form_for_is_that_run_s_fault(
     with pytest.raises(RunRefusedError):
         await runs().create(*RUN, conf)
     assert not channel.runs
+
+
+async def test_a_supervisor_that_never_answers_is_gone_when_airflow_has_given_the_task_up(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(channel, "send", lambda _: answer.wait())
+    monkeypatch.setattr(supervisor_runs, "patience_seconds", lambda: 0.05)
+    try:
+        with pytest.raises(ChannelError, match="has not answered"):
+            await runs().count_queued("process")
+    finally:
+        answer.set()
+
+
+def test_a_supervisor_has_as_long_as_airflow_gives_a_task_and_a_minute_at_least(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert patience_seconds() == 300.0
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "15")
+    assert patience_seconds() == 60.0
 
 
 @pytest.mark.parametrize("error", [EOFError(), BrokenPipeError(), ConnectionResetError()])

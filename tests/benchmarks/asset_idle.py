@@ -22,7 +22,7 @@ from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.filters import EventFilter, everything, prefix
 from airflow_s3events.testing import InMemoryQueue, object_created_body
 from tests.benchmarks import report
-from tests.benchmarks.idle_receives import CountingProxy
+from tests.benchmarks.call_counts import CountingProxy
 from tests.benchmarks.sections import watching
 
 _ASSETS = 25
@@ -66,6 +66,24 @@ def main() -> None:
 
 
 async def _count(aws: EmbeddedAws, seconds: float) -> Counter[str]:
+    proxy = CountingProxy(aws.port)
+    server = await proxy.serve()
+    extra = {
+        "endpoint_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+        "region_name": "us-east-1",
+    }
+    connection = {"conn_type": "aws", "login": "any", "password": "any", "extra": extra}
+    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
+    watchers = asyncio.ensure_future(watch_idle("idle", _ASSETS))
+    await asyncio.sleep(seconds)
+    watchers.cancel()
+    await asyncio.gather(watchers, return_exceptions=True)
+    server.close()
+    return proxy.actions
+
+
+async def watch_idle(queue: str, count: int) -> None:
+    """Have Airflow's manager of shared streams drive so many watchers of an empty queue, until cancelled."""
     from airflow.triggers.shared_stream import SharedStreamManager
 
     from airflow_s3events import S3EventAssetTrigger
@@ -76,18 +94,10 @@ async def _count(aws: EmbeddedAws, seconds: float) -> Counter[str]:
         return False
 
     Roll._look = nothing  # type: ignore[assignment, method-assign]
-    proxy = CountingProxy(aws.port)
-    server = await proxy.serve()
-    extra = {
-        "endpoint_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
-        "region_name": "us-east-1",
-    }
-    connection = {"conn_type": "aws", "login": "any", "password": "any", "extra": extra}
-    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
     manager = SharedStreamManager()
 
     async def watch(number: int) -> None:
-        trigger = S3EventAssetTrigger(sqs_queue="idle", when=prefix(f"{number}/"), watcher=str(number))
+        trigger = S3EventAssetTrigger(sqs_queue=queue, when=prefix(f"{number}/"), watcher=str(number))
         key = trigger.shared_stream_key()
         stream = manager.subscribe(trigger_id=number, trigger=trigger, key=key)
         try:
@@ -96,13 +106,7 @@ async def _count(aws: EmbeddedAws, seconds: float) -> Counter[str]:
         finally:
             await manager.unsubscribe(number, key)
 
-    tasks = [asyncio.ensure_future(watch(number)) for number in range(_ASSETS)]
-    await asyncio.sleep(seconds)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    server.close()
-    return proxy.actions
+    await asyncio.gather(*(watch(number) for number in range(count)))
 
 
 def _round(count: int, filters: list[EventFilter]) -> dict[str, float]:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import tempfile
 import time
 from collections import Counter
@@ -19,38 +18,9 @@ from pathlib import Path
 from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from tests.benchmarks import report
+from tests.benchmarks.call_counts import CountingProxy
 
-#: The header that names the action of each request in SQS's JSON protocol.
-_ACTION = re.compile(rb"x-amz-target:\s*AmazonSQS\.(\w+)", re.IGNORECASE)
 _BAR = 200
-
-
-class CountingProxy:
-    """Passes bytes on to a port of this machine and counts the actions that requests name."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.actions: Counter[str] = Counter()
-
-    async def serve(self) -> asyncio.Server:
-        """Listen on a free loopback port."""
-        return await asyncio.start_server(self._connected, "127.0.0.1", 0)
-
-    async def _connected(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-        server, requests = await asyncio.open_connection("127.0.0.1", self._port)
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            await asyncio.gather(self._pass(client, requests, count=True), self._pass(server, answers))
-
-    async def _pass(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, count: bool = False
-    ) -> None:
-        # A client writes the head of a request at once, so a name is never cut in two.
-        while data := await source.read(65_536):
-            if count:
-                self.actions.update(name.decode() for name in _ACTION.findall(data))
-            sink.write(data)
-            await sink.drain()
-        sink.close()
 
 
 def main() -> None:

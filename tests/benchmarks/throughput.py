@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -79,9 +79,15 @@ def _stock(stage: Stage, count: int) -> float:
     return rate(stage.created_at("target_stock"))
 
 
-def fill(aws: EmbeddedAws, queue_url: str, bucket: str, count: int) -> None:
-    """Send the events of so many new objects."""
-    bodies = [object_created_body(bucket, f"incoming/file {one:06}.csv") for one in range(count)]
+def _incoming(number: int) -> str:
+    return f"incoming/file {number:06}.csv"
+
+
+def fill(
+    aws: EmbeddedAws, queue_url: str, bucket: str, count: int, key: Callable[[int], str] = _incoming
+) -> None:
+    """Send the events of so many new objects, whose keys ``key`` makes of their numbers."""
+    bodies = [object_created_body(bucket, key(one)) for one in range(count)]
     for first in range(0, count, 10):
         entries = [
             {"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies[first : first + 10])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -19,20 +19,30 @@ class Answer(NamedTuple):
     content_type: str = "application/x-amz-json-1.0"
 
 
+class Call(NamedTuple):
+    """What AWS is asked; the names of the headers are lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def action(self) -> str:
+        """What it asks for, such as ``ReceiveMessage``; empty for S3."""
+        return self.headers.get("x-amz-target", "").rpartition(".")[2]
+
+
 @contextmanager
 def aws_proxy(
     target: str,
     *,
-    instead: Callable[[], Answer | None] = lambda: None,
+    instead: Callable[[Call], Answer | None] = lambda _: None,
     seen: Callable[[bytes], object] = len,
-    judged: Callable[[str, bytes], Answer | None] = lambda *_: None,
 ) -> Iterator[str]:
     """Hand every call on to ``target``; yield the proxy's URL.
 
     Args:
         target: URL of the embedded AWS.
-        instead: Asked before each call; its answer is given without handing the call on. May take its time.
-        judged: As ``instead``, and told of the action and the body of the call.
+        instead: Given each call first; its answer is given without handing the call on. May take its time.
         seen: Told of the body of each answer; what it returns does not matter.
     """
 
@@ -41,8 +51,8 @@ def aws_proxy(
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-            self._answer(instead() or judged(action, body) or self._hand_on(body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            self._answer(instead(Call(headers, body)) or self._hand_on(body))
 
         def _hand_on(self, body: bytes) -> Answer:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
 from airflow_s3events.testing import object_created_body
-from tests.system.aws_proxy import Answer
+from tests.system.aws_proxy import Answer, Call
 
 _JSON = "application/x-amz-json-1.0"
 
@@ -26,12 +26,12 @@ class Wrath:
     #: By queue: since when its oldest message is in it, as CloudWatch has it.
     oldest: dict[str, float] = field(default_factory=dict)
 
-    def judged(self, action: str, body: bytes) -> Answer | None:
-        """See ``aws_proxy``."""
-        if action == "GetMetricStatistics":
-            return self._age(json.loads(body)["Dimensions"][0]["Value"])
+    def answer(self, call: Call) -> Answer | None:
+        """Return the answer to a call, if it is not the truth."""
+        if call.action == "GetMetricStatistics":
+            return self._age(json.loads(call.body)["Dimensions"][0]["Value"])
         for queue, (actions, (status, code, text)) in self.ways.items():
-            if f'/{queue}"'.encode() in body and (not actions or action in actions):
+            if f'/{queue}"'.encode() in call.body and (not actions or call.action in actions):
                 error = {"__type": f"com.amazonaws.sqs#{code}", "message": text}
                 return Answer(status, json.dumps(error).encode(), _JSON)
         return None

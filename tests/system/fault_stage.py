@@ -66,7 +66,7 @@ def fault_stage(
     """Set the stage and take it down again. Raises ``PostgresMissingError`` without a PostgreSQL."""
     wrath = Wrath()
     with ExitStack() as stack:
-        url = stack.enter_context(aws_proxy(aws.endpoint_url, judged=wrath.judged))
+        url = stack.enter_context(aws_proxy(aws.endpoint_url, instead=wrath.answer))
         postgres = stack.enter_context(Postgres())
         postgres.create_database("ledger")
         small = stack.enter_context(small_disk(folder / "small"))

@@ -18,17 +18,22 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
-from airflow_s3events.demo.cluster import Cluster
+from tests.system.faults.ground import Ground, prepared
 from tests.system.postgres import Postgres
 
+_ROOT = Path(__file__).parents[3]
 _DAGS = """
 import json
+from hashlib import sha256
 from pathlib import Path
 
 from airflow.sdk import DAG, get_current_context, task
@@ -40,12 +45,13 @@ for name, part in %(assets)r.items():
     asset = s3_event_asset(name, sqs_queue=%(queue)r, when=when, visibility_seconds=30)
     with DAG(dag_id=name, schedule=asset, max_active_runs=1):
 
-        @task
+        @task(retries=5, retry_delay=1)
         def note():
             context = get_current_context()
             folder = Path(%(notes)r) / context["dag"].dag_id
             folder.mkdir(parents=True, exist_ok=True)
-            written = folder / f"{context['ti'].id}.new"
+            # By its run: a second try writes the same again.
+            written = folder / f"{sha256(context['run_id'].encode()).hexdigest()}.new"
             written.write_text(json.dumps([event.key for event in events_of(context)]))
             written.rename(written.with_suffix(".json"))
 
@@ -71,28 +77,28 @@ _KNOWN_SECONDS = 20.0
 _GIVE_UP_SECONDS = 90.0
 
 
-class Stage:
+@dataclass(frozen=True, kw_only=True)
+class Stage(Ground):
     """Airflow with two triggerers, and the queue that they share."""
 
-    def __init__(self, folder: Path, postgres: Postgres, aws: EmbeddedAws, assets: int) -> None:
-        self.aws = aws
-        self.bucket: NotifyingBucket = aws.notifying_bucket("landing", max_receive_count=20)
-        names = [f"asset{number}" for number in range(assets)]
-        self.manifest: dict[str, Any] = {
-            "notes": str(folder / "notes"),
-            "assets": {**{name: f"-{name}-" for name in names[:-1]}, names[-1]: "-"},
-            "keys": [],
-        }
-        self._dags = folder / "dags"
-        self._dags.mkdir(parents=True)
-        self.database_url = postgres.create_database("airflow")
-        environment = {"AIRFLOW_CONN_AWS_DEFAULT": aws.connection, **_ENVIRONMENT}
-        self.cluster = Cluster(
-            folder / "airflow",
-            dags_folder=self._dags,
-            database_url=self.database_url,
-            environment=environment,
-        )
+    aws: EmbeddedAws
+    bucket: NotifyingBucket
+    manifest: dict[str, Any]
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The second triggerer is one of them, whatever the cluster calls its own."""
+        return tuple(dict.fromkeys((*self.cluster.components, *_TRIGGERERS)))
+
+    def restart(self, name: str) -> None:
+        """Start a component anew."""
+        self.cluster.processes.stop(name)
+        self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start a component, be it one that the cluster does not have of itself."""
+        kind = name if name in self.cluster.components else name.removesuffix("-2")
+        self.cluster.start_component(kind, name)
 
     def watch(self) -> None:
         """Bring the DAGs once both triggerers are there, so that the watchers are split between them.
@@ -100,65 +106,105 @@ class Stage:
         Raises:
             TimeoutError: A triggerer, or a watcher, did not start.
         """
-        self.cluster.start_component("triggerer", "triggerer-2")
-        self._wait_for("two triggerers", lambda: self._rows(_AT_WORK)[0][0] >= len(_TRIGGERERS))
+        if _TRIGGERERS[1] not in self.cluster.components:
+            self.start(_TRIGGERERS[1])
+        self.wait("two triggerers", lambda: self.rows(_AT_WORK)[0][0] >= len(_TRIGGERERS), _STARTED_SECONDS)
         values = {**self.manifest, "queue": self.bucket.queue_url}
-        (self._dags / "assets.py").write_text(_DAGS % values)
+        (self.cluster.dags_folder / "assets.py").write_text(_DAGS % values)
         for name in self.manifest["assets"]:
             self.cluster.wait_for_dag(name)
-        self._wait_for("all watchers", self._is_watched)
+        self.wait("all watchers", self.is_watched, _STARTED_SECONDS)
+        # A watcher is owed what comes once it has started and the other triggerer has heard of it.
+        time.sleep(_KNOWN_SECONDS)
 
-    def _is_watched(self) -> bool:
+    def is_watched(self) -> bool:
+        """Whether every watcher is in a triggerer."""
         owners = self.owners()
         return "None" not in owners and sum(owners.values()) == len(self.manifest["assets"])
 
-    def _wait_for(self, what: str, probe: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _STARTED_SECONDS
-        while not probe():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {_STARTED_SECONDS:.0f} s for: {what}\n{self.cluster.logs()}")
-            time.sleep(1)
-
     def feed(self, count: int, seconds: float) -> None:
         """Upload ``count`` objects within ``seconds``, each for one of the assets."""
-        names = list(self.manifest["assets"])[:-1]
         start = time.monotonic()
         for number in range(count):
-            key = f"in/{number:06}-{names[number % len(names)]}-.csv"
+            key = self.key_of(number)
             self.aws.s3.put_object(Bucket=self.bucket.bucket, Key=key, Body=b"1")
             self.manifest["keys"].append(key)
             time.sleep(max(0.0, start + (number + 1) * seconds / count - time.monotonic()))
 
+    def key_of(self, number: int) -> str:
+        """Name an object for the next of the assets but the last, which wants all."""
+        names = list(self.manifest["assets"])[:-1]
+        return f"in/{number:06}-{names[number % len(names)]}-.csv"
+
     def kill(self, name: str) -> None:
         """Kill one triggerer and start it anew."""
         self.cluster.kill(name)
-        self.cluster.processes.stop(name)
-        self.cluster.start_component("triggerer", name)
+        self.restart(name)
 
     def owners(self) -> dict[str, int]:
         """How many watchers each living triggerer has: it shows whether they are split."""
-        rows = self._rows("SELECT triggerer_id, count(*) FROM trigger GROUP BY triggerer_id ORDER BY 1")
+        rows = self.rows("SELECT triggerer_id, count(*) FROM trigger GROUP BY triggerer_id ORDER BY 1")
         return {str(owner): int(count) for owner, count in rows}
 
     def audit(self) -> dict[str, Any]:
         """What the audit, in a process of its own, says."""
         path = self.cluster.folder / "manifest.json"
-        path.write_text(json.dumps(self.manifest))
-        command = [sys.executable, str(Path(__file__).with_name("audit_assets.py")), str(path)]
+        path.write_text(json.dumps({**self.manifest, "moves": self.moves}))
+        command = [sys.executable, "-m", "tests.system.faults.audit_assets", str(path)]
         command += ["--database", self.database_url, "--endpoint", self.aws.endpoint_url]
         command += ["--queue", self.bucket.queue_url, "--dlq", self.bucket.dlq_url]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=_ROOT)
         result: dict[str, Any] = json.loads(done.stdout)
         return result
 
-    def _rows(self, sql: str) -> list[Any]:
-        from sqlalchemy import create_engine, text
+    def wait_settled(self, seconds: float) -> bool:
+        """Wait until all is well, or nothing moves any more; whether all is well."""
+        deadline = busy = time.monotonic()
+        last: dict[str, Any] = {}
+        while time.monotonic() < deadline + seconds:
+            result = self.audit()
+            if result["clean"]:
+                return True
+            if result != last:
+                last, busy = result, time.monotonic()
+                self.say(str({name: value for name, value in result.items() if name != "named"}))
+            if not result["queue"] and time.monotonic() - busy > _GIVE_UP_SECONDS:
+                return False
+            time.sleep(5)
+        return False
 
-        engine = create_engine(self.database_url)
-        with engine.connect() as connection:
-            rows = list(connection.execute(text(sql)))
-        engine.dispose()
-        return rows
+
+@contextmanager
+def set_up(
+    folder: Path,
+    assets: int,
+    *,
+    say: Callable[[str], None],
+    kinds: Sequence[str] = (),
+    scale_out: bool = False,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Stage]:
+    """Start everything; yield the stage when every asset of so many is watched.
+
+    ``kinds`` are the faults to come, ``scale_out`` is Celery over Redis and two of all that may be two.
+    """
+    with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
+        bucket = aws.notifying_bucket("landing", max_receive_count=20)
+        names = [f"asset{number}" for number in range(assets)]
+        manifest = {
+            "notes": str(folder / "notes"),
+            "assets": {**{name: f"-{name}-" for name in names[:-1]}, names[-1]: "-"},
+            "keys": [],
+        }
+        more: dict[str, Any] = {"aws": aws, "bucket": bucket, "manifest": manifest, "say": say}
+        variables = {**environment, **_ENVIRONMENT}
+        with (
+            prepared(folder, aws, postgres, kinds, environment=variables, scale_out=scale_out) as ground,
+            ground["cluster"],
+        ):
+            stage = Stage(**ground, **more)
+            stage.watch()
+            yield stage
 
 
 def main() -> int:
@@ -171,13 +217,8 @@ def main() -> int:
 
     folder = options.folder or Path(tempfile.mkdtemp(prefix="s3events-assets-"))
     try:
-        with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
-            stage = Stage(folder, postgres, aws, options.assets)
-            with stage.cluster:
-                stage.watch()
-                # A watcher is owed what comes once it has started and the other triggerer has heard of it.
-                time.sleep(_KNOWN_SECONDS)
-                report = _play(stage, options, say)
+        with set_up(folder, options.assets, say=say) as stage:
+            report = _play(stage, options)
     finally:
         if options.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -187,7 +228,7 @@ def main() -> int:
     return 0 if report["audit"]["clean"] else 1
 
 
-def _play(stage: Stage, options: argparse.Namespace, say: Any) -> dict[str, Any]:
+def _play(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     chance = random.Random(options.seed)
     feeding = threading.Thread(
         target=stage.feed, args=(options.objects, (options.kills + 1) * options.interval), daemon=True
@@ -197,27 +238,11 @@ def _play(stage: Stage, options: argparse.Namespace, say: Any) -> dict[str, Any]
     for number in range(options.kills):
         time.sleep(options.interval * (0.75 + chance.random() / 2))
         owners.append(stage.owners())
-        say(f"kill {number + 1}; watchers by triggerer: {owners[-1]}")
+        stage.say(f"kill {number + 1}; watchers by triggerer: {owners[-1]}")
         stage.kill(_TRIGGERERS[number % 2])
     feeding.join()
-    _wait(stage, options.patience * 60, say)
+    stage.wait_settled(options.patience * 60)
     return {"seed": options.seed, "kills": options.kills, "owners": owners, "audit": stage.audit()}
-
-
-def _wait(stage: Stage, seconds: float, say: Any) -> None:
-    """Wait until all is well, or nothing moves any more."""
-    deadline = busy = time.monotonic()
-    last: dict[str, Any] = {}
-    while time.monotonic() < deadline + seconds:
-        result = stage.audit()
-        if result["clean"]:
-            return
-        if result != last:
-            last, busy = result, time.monotonic()
-            say(str({name: value for name, value in result.items() if name != "named"}))
-        if not result["queue"] and time.monotonic() - busy > _GIVE_UP_SECONDS:
-            return
-        time.sleep(5)
 
 
 def _options() -> argparse.Namespace:

@@ -2,12 +2,13 @@
 
 It imports nothing of the package that it judges: SQL, SQS, a manifest and the notes of the runs are all.
 
-    python tests/system/faults/audit_assets.py MANIFEST --database URL --endpoint URL --queue URL --dlq URL
+    python -m tests.system.faults.audit_assets MANIFEST --database URL --endpoint URL --queue URL --dlq URL
 
 The manifest is ``{"notes": folder, "assets": {name: part of the key}, "keys": [key, ...]}``: an asset wants
 each key that has its part in it, and its DAG has its name. A run has written the keys that it was given into
 a file ``notes/<DAG>/<task instance>.json``. Exit status 0: each key is in an asset event of each asset that
-wants it, and in exactly one run of it; no asset event is in no run; both queues are empty.
+wants it, and in exactly one run of it; no asset event is in no run; both queues are empty. ``"moves"`` of
+the manifest are judged as ``audit`` does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.system.faults.audit import judge_moves, read_beats
 
 #: Of the keys that went wrong, so many are named.
 _NAMED = 20
@@ -107,7 +110,7 @@ def read_queue(endpoint: str, queue: str) -> int:
 def is_clean(result: Mapping[str, Any]) -> bool:
     """Whether all that was uploaded is where it belongs, once, and nothing is anywhere else."""
     faults = ("in_no_asset_event", "in_no_run", "in_two_runs", "not_wanted", "stranded", "queue", "dlq")
-    return not any(result[name] for name in faults)
+    return not any(result[name] for name in faults) and not result.get("moves_that_failed")
 
 
 def main() -> int:
@@ -119,6 +122,8 @@ def main() -> int:
     options = parser.parse_args()
     manifest = json.loads(options.manifest.read_text())
     result = judge(manifest, read_stored(options.database), read_notes(Path(manifest["notes"])))
+    if manifest.get("moves"):
+        result |= judge_moves(manifest["moves"], read_beats(options.database))
     result["queue"] = read_queue(options.endpoint, options.queue)
     result["dlq"] = read_queue(options.endpoint, options.dlq)
     result["clean"] = is_clean(result)

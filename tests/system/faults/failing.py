@@ -30,6 +30,7 @@ SHORT_TIMEOUTS = Timeouts(
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
     },
     dispatcher="dict(visibility_seconds=60, linger_seconds=3, retry_delay=timedelta(seconds=1))",
+    freeze_seconds=75.0,
 )
 DAGS = """
 from datetime import timedelta

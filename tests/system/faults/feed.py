@@ -20,6 +20,8 @@ from tests.system.faults.plan import PlannedObject
 _OUTSIDER_EVERY = 30
 _OUTSIDER_FIRST = 10
 _OUTSIDER_MESSAGES = 8
+#: Of the messages sent, one in so many is sent again when its run was removed.
+_FORGOTTEN_EVERY = 5
 #: Seconds for which the outsider hides what it takes: it walks away, and they lapse. Longer than it takes to
 #: feed a wave: the emulator gives out its oldest messages first, unlike SQS, so an outsider who came back to
 #: the same few would spend the receives that the redrive policy leaves them.
@@ -45,6 +47,7 @@ class Feeder:
             "objects": [],
             "malformed": [],
         }
+        self._bodies: dict[str, str] = {}
         #: Messages sent twice.
         self.repeated = 0
         #: Message id to how often the outsider let it lapse.
@@ -74,6 +77,16 @@ class Feeder:
             self._copy(message["Body"])
             self._owed -= 1
 
+    def some_sent(self) -> list[str]:
+        """Every so many of the versions whose messages were sent, not made by an upload."""
+        return list(self._bodies)[::_FORGOTTEN_EVERY]
+
+    def send_again(self, versions: Sequence[str]) -> None:
+        """Send their messages once more, and note that their runs were removed before."""
+        for version in versions:
+            self._copy(self._bodies[version])
+        self.manifest["forgotten"] = list(versions)
+
     def save(self, path: Path) -> None:
         """Write the manifest of all that was sent."""
         path.write_text(json.dumps(self.manifest))
@@ -91,6 +104,7 @@ class Feeder:
         )
         self._aws.sqs.send_message(QueueUrl=self._bucket.queue_url, MessageBody=body, DelaySeconds=one.delay)
         self._note(one, version_id)
+        self._bodies[version_id] = body
         if one.copy_delay is not None:
             self._copy(body, one.copy_delay)
 

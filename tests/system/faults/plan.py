@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 #: ``worker`` is the worker that runs the dispatcher; ``task`` only the dispatcher's own process in it;
@@ -25,6 +25,10 @@ KINDS = (
     "sqs-throttles",
     "sqs-is-slow",
 )
+#: Kinds that need more of the machine; drawn when asked for, so that old seeds stay what they were. The clock
+#: jumps of a scheduler and its worker (that of the dispatcher), or of a triggerer; the disk for logs is full;
+#: a triggerer stands still for so long that the other takes its triggers, and then both live.
+MORE_KINDS = ("clock-scheduler", "clock-triggerer", "log-disk", "triggerer-moves")
 #: Every so many messages one is sent twice.
 _REPEAT_EVERY = 10
 #: Every so many objects one is a new version of an object before it: another event, so another run.
@@ -85,6 +89,11 @@ def draw(objects: int, seed: int, kinds: Sequence[str]) -> list[Wave]:
         Wave(tuple(planned[first:last]), kill)
         for first, last, kill in zip(cuts, cuts[1:], [*kills, None], strict=False)
     ]
+
+
+def without(waves: Sequence[Wave], kinds: Container[str]) -> list[Wave]:
+    """Return the same plan without some kinds of fault: their waves meet none."""
+    return [replace(wave, kill=None) if wave.kill and wave.kill.kind in kinds else wave for wave in waves]
 
 
 def _object(number: int, chance: random.Random) -> PlannedObject:

@@ -2,9 +2,13 @@
 
     python -m tests.system.faults.series --seeds 1-10 --objects 500 --results FILE
 
-Each seed draws which faults its waves meet, of all kinds there are. One line of JSON for each seed is added
-to the file when it is played; seeds that are in the file are left out, so what was stopped goes on. A seed
-that fails is printed with the command that plays it again. Exit status 0: every seed's audit was clean.
+    python -m tests.system.faults.series --target assets --seeds 1-2 --objects 500 --scale-out --short
+    python -m tests.system.faults.series --kinds clock-scheduler,log-disk --faults 2 --seeds 11-12
+
+Each seed draws which faults its waves meet, of the kinds that can meet the target; those of ``MORE_KINDS``
+meet the dispatcher only when ``--kinds`` names them. One line of JSON for each seed is added to the file when
+it is played; commands that are in the file are left out, so what was stopped goes on. A seed that fails is
+printed with the command that plays it again. Exit status 0: every seed's audit was clean.
 """
 
 from __future__ import annotations
@@ -14,12 +18,13 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tests.system.faults.plan import KINDS
+from tests.system.faults.plan import KINDS, MORE_KINDS
+from tests.system.faults.targets import TARGETS
 
 #: As the documentation recommends. With less, a message that five faults and the outsider have received ends
 #: in the dead letter queue, though its run is there.
@@ -30,12 +35,14 @@ _ROOT = Path(__file__).parents[3]
 def main() -> int:
     """Play what is not played yet; return the exit status."""
     options = _options()
-    played = dict(_read(options.results))
+    known, played = dict(_read(options.results)), dict[int, dict[str, Any]]()
     for seed in options.seeds:
-        if seed not in played:
-            played[seed] = _play(seed, options)
+        command = _command(seed, options)
+        if tuple(command) not in known:
+            known[tuple(command)] = _play(seed, command)
             with options.results.open("a") as results:
-                results.write(json.dumps(played[seed]) + "\n")
+                results.write(json.dumps(known[tuple(command)]) + "\n")
+        played[seed] = known[tuple(command)]
         print(_line(played[seed]), flush=True)
     bad = [seed for seed in options.seeds if not played[seed]["clean"]]
     for seed in bad:
@@ -45,17 +52,26 @@ def main() -> int:
     return int(bool(bad))
 
 
-def faults_of(seed: int, count: int) -> list[str]:
+def faults_of(seed: int, count: int, kinds: Sequence[str] = KINDS) -> list[str]:
     """Return the kinds of fault that a seed meets."""
-    return random.Random(seed).sample(KINDS, min(count, len(KINDS)))
+    return random.Random(seed).sample(kinds, min(count, len(kinds)))
 
 
-def _play(seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    kinds = ",".join(faults_of(seed, options.faults))
+def _command(seed: int, options: argparse.Namespace) -> list[str]:
+    kinds = ",".join(faults_of(seed, options.faults, options.kinds or TARGETS[options.target].kinds))
     arguments = ["--objects", str(options.objects), "--seed", str(seed), "--kills", kinds]
-    arguments += ["--parallel", str(options.parallel), "--max-receives", str(_MAX_RECEIVES)]
+    module = "tests.system.faults"
+    if options.target == "assets":
+        module += ".asset_seeds"
+    else:
+        arguments += ["--parallel", str(options.parallel), "--max-receives", str(_MAX_RECEIVES)]
+        # The first seeds were played before there were targets, and are known by their commands.
+        arguments += ["--target", options.target] if options.target != "dispatcher" else []
     arguments += [f"--{flag}" for flag in ("short", "scale-out") if getattr(options, flag.replace("-", "_"))]
-    command = ["python", "-m", "tests.system.faults", *arguments]
+    return ["python", "-m", module, *arguments]
+
+
+def _play(seed: int, command: list[str]) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, *command[1:]], cwd=_ROOT, capture_output=True, text=True, check=False
     )
@@ -70,10 +86,10 @@ def _play(seed: int, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _read(results: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read(results: Path) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     for line in results.read_text().splitlines() if results.exists() else ():
         report = json.loads(line)
-        yield report["seed"], report
+        yield tuple(report["command"]), report
 
 
 def _line(report: dict[str, Any]) -> str:
@@ -103,6 +119,10 @@ def _table(played: list[dict[str, Any]]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system.faults.series", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--target", choices=list(TARGETS), default="dispatcher")
+    parser.add_argument(
+        "--kinds", type=_kinds, help=f"draw of these alone: {', '.join(KINDS + MORE_KINDS)}; comma-separated"
+    )
     parser.add_argument("--seeds", type=_seeds, default=_seeds("1-10"), help="1-10, or 3,7")
     parser.add_argument("--objects", type=int, default=500)
     parser.add_argument("--faults", type=int, default=5, help="that each seed meets")
@@ -111,6 +131,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="short time-outs")
     parser.add_argument("--results", type=Path, default=Path("fault-series.jsonl"))
     return parser.parse_args()
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = text.split(",")
+    if unknown := set(kinds) - {*KINDS, *MORE_KINDS}:
+        raise argparse.ArgumentTypeError(f"there is no kind {', '.join(sorted(unknown))}")
+    return kinds
 
 
 def _seeds(text: str) -> list[int]:

@@ -5,42 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
-from airflow_s3events.demo.cluster import Cluster
-from tests.lines import DAG_IMPORTS, STORED_AT
+from tests.lines import STORED_AT
 from tests.system.faults.audit import conf_of
 from tests.system.faults.feed import Feeder
-from tests.system.faults.weather import Weather, weather
+from tests.system.faults.ground import Ground, prepared
+from tests.system.faults.targets import DISPATCHER as _PLAIN
+from tests.system.faults.targets import Target
+from tests.system.faults.witness import Witness
 from tests.system.postgres import Postgres
-from tests.system.redis import Redis
-from tests.system.scale_out import ScaledOut
 
 DISPATCHER = "dispatcher"
 TARGET = "target"
-_DAGS = f"""{DAG_IMPORTS}
-from datetime import timedelta
-
-
-from airflow_s3events import s3_event_dispatcher
-
-dispatcher = s3_event_dispatcher(
-    dag_id="dispatcher", sqs_queue=%(queue)r, routes="target", parallel=%(parallel)d, **%(arguments)s
-)
-
-with DAG("target", schedule=None, max_active_runs=100) as target:
-    EmptyOperator(task_id="done")
-"""
-_POLL_SECONDS = 0.05
 _SAY_SECONDS = 30.0
 #: With an empty queue no run comes later than this.
 _GIVE_UP_SECONDS = 60.0
@@ -78,45 +61,15 @@ SHORT = Timeouts(
 )
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What a scenario plays on; ``say`` writes its progress."""
+@dataclass(frozen=True, kw_only=True)
+class Stage(Ground):
+    """What a scenario plays on: a ``Ground`` with a dispatcher on it, and who feeds that."""
 
-    cluster: Cluster
     aws: EmbeddedAws
     bucket: NotifyingBucket
-    database_url: str
     feeder: Feeder
-    timeouts: Timeouts
-    say: Callable[[str], None]
-    postgres: Postgres
-    sky: Weather
-    #: Components that a fault keeps away.
-    away: set[str] = field(default_factory=set)
-
-    @contextmanager
-    def revived(self) -> Iterator[Counter[str]]:
-        """Start anew what ends by itself, as systemd would; yield how often which component was."""
-        over, revived = threading.Event(), Counter[str]()
-
-        def watch() -> None:
-            while not over.wait(1.0):
-                for name in set(self.cluster.components) - self.away:
-                    if self.cluster.processes.exit_status(name) is not None:
-                        revived[name] += 1
-                        self.cluster.restart(name)
-
-        watching = threading.Thread(target=watch, daemon=True)
-        watching.start()
-        try:
-            yield revived
-        finally:
-            over.set()
-            watching.join()
-
-    def worker_of(self, pid: int) -> str | None:
-        """Name of the Celery worker that a task's process belongs to; None where there is no Celery."""
-        return self.cluster.worker_of(pid) if isinstance(self.cluster, ScaledOut) else None
+    #: SQLAlchemy URL of the dispatcher's ledger; empty without one.
+    ledger_url: str = ""
 
     def run_times(self) -> list[tuple[float, str]]:
         """When each run of the target was stored, in seconds since the epoch, in order; its version id."""
@@ -150,14 +103,31 @@ class Stage:
         return int(self.rows(sql)[0][0])
 
     def dispatcher(self) -> tuple[str, int | None, int]:
-        """State, process id and tries of the dispatcher's latest task; of a running one first."""
+        """State, process id and tries of the dispatcher's latest task; one that runs or waits first."""
         sql = """
             SELECT ti.state, ti.pid, ti.try_number FROM task_instance ti
             JOIN dag_run run ON run.dag_id = ti.dag_id AND run.run_id = ti.run_id
-            WHERE ti.dag_id = :dag ORDER BY run.id DESC, (ti.state = 'running') DESC NULLS LAST LIMIT 1
+            WHERE ti.dag_id = :dag ORDER BY run.id DESC, (ti.state = 'running') DESC NULLS LAST,
+            (ti.state = 'deferred') DESC NULLS LAST LIMIT 1
         """
         rows = self.rows(sql, dag=DISPATCHER)
         return (str(rows[0][0]), rows[0][1], int(rows[0][2])) if rows else ("none", None, 0)
+
+    def clear_far_retries(self) -> int:
+        """Clear tasks of the dispatcher that failed by a clock ahead, as an operator would; how many.
+
+        Airflow tries them again some seconds after that moment: when the clocks get there.
+        """
+        sql = """
+            SELECT run_id, task_id FROM task_instance
+            WHERE dag_id = :dag AND state = 'up_for_retry' AND end_date > now() + interval '1 minute'
+        """
+        found = self.rows(sql, dag=DISPATCHER)
+        for run_id, task_id in found:
+            asked = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+            self.cluster.api.call("POST", f"/dags/{DISPATCHER}/clearTaskInstances", asked)
+        self.say(f"cleared, for Airflow would try them when the clocks get there: {len(found)} tasks")
+        return len(found)
 
     def is_watched(self) -> bool:
         """Whether the dispatcher has deferred and a triggerer has taken its trigger."""
@@ -176,19 +146,6 @@ class Stage:
         ]
         dead, hidden = self.aws.counts(self.bucket.dlq_url)
         return {short: int(found.get(name, 0)) for name, short in names.items()} | {"dlq": dead + hidden}
-
-    def wait(self, what: str, probe: Callable[[], Any], timeout_seconds: float) -> Any:
-        """Ask until the answer is true.
-
-        Raises:
-            TimeoutError: It did not become true.
-        """
-        deadline = time.monotonic() + timeout_seconds
-        while not (answer := probe()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {timeout_seconds:.0f} s for: {what}")
-            time.sleep(_POLL_SECONDS)
-        return answer
 
     def wait_drained(self, timeout_seconds: float) -> bool:
         """Wait until every object has a run and both queues are empty.
@@ -213,29 +170,51 @@ class Stage:
             time.sleep(0.5)
         return False
 
+    def has_all(self) -> bool:
+        """Whether each object that was sent so far has a run."""
+        return self.run_count() >= len(self.feeder.manifest["objects"])
+
+    def succeeded_of(self, versions: list[str]) -> list[str]:
+        """Of some versions of objects, those whose run has succeeded."""
+        sql = """
+            SELECT conf -> 's3_event' ->> 'version_id' FROM dag_run
+            WHERE dag_id = :dag AND state = 'success' AND conf -> 's3_event' ->> 'version_id' = ANY(:versions)
+        """
+        return [str(row[0]) for row in self.rows(sql, dag=TARGET, versions=versions)]
+
+    def forget(self, timeout_seconds: float) -> bool:
+        """Remove some runs from Airflow, as a clean-up does, and send their messages again.
+
+        Returns:
+            Whether the queue was empty in time: the ledger knew them.
+        """
+        versions = self.feeder.some_sent()
+        with_version = "conf -> 's3_event' ->> 'version_id' = ANY(:versions)"
+        sql = f"DELETE FROM dag_run WHERE dag_id = :dag AND {with_version}"  # noqa: S608 - a constant
+        self.execute(sql, dag=TARGET, versions=versions)
+        self.say(f"{len(versions)} runs are removed, and their messages sent again")
+        self.feeder.send_again(versions)
+        deadline = time.monotonic() + timeout_seconds
+        while any(count for name, count in self.counts().items() if name != "dlq"):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(1.0)
+        return True
+
     def audit(self) -> dict[str, Any]:
         """What ``audit.py``, in a process of its own, says."""
         manifest = self.cluster.folder / "manifest.json"
+        self.feeder.manifest["moves"] = self.moves
+        if self.sky.witness is not None:
+            self.feeder.manifest["deletes"] = self.sky.witness.report()
         self.feeder.save(manifest)
         command = [sys.executable, str(Path(__file__).with_name("audit.py")), str(manifest)]
         command += ["--database", self.database_url, "--endpoint", self.aws.endpoint_url]
         command += ["--queue", self.bucket.queue_url, "--dlq", self.bucket.dlq_url]
+        command += ["--ledger", self.ledger_url] if self.ledger_url else []
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         result: dict[str, Any] = json.loads(done.stdout)
         return result
-
-    def rows(self, sql: str, **values: Any) -> list[Any]:
-        """Ask Airflow's database."""
-        from sqlalchemy import text
-
-        with self._engine.connect() as connection:
-            return list(connection.execute(text(sql), values))
-
-    @cached_property
-    def _engine(self) -> Any:
-        from sqlalchemy import create_engine
-
-        return create_engine(self.database_url, pool_pre_ping=True)
 
 
 @contextmanager
@@ -247,37 +226,41 @@ def set_up(
     parallel: int,
     say: Callable[[str], None],
     scale_out: bool = False,
-    dags_source: str = _DAGS,
+    target: Target = _PLAIN,
+    dags_source: str = "",
+    kinds: Sequence[str] = (),
     max_receive_count: int = 5,
     **values: Any,
 ) -> Iterator[Stage]:
     """Start everything; yield the stage when the dispatcher waits for messages.
 
-    ``scale_out`` starts Celery over Redis, and two of all that may be two; ``values`` are further ones for
-    the ``%`` of ``dags_source``.
+    ``scale_out`` starts Celery over Redis, and two of all that may be two; ``kinds`` are the faults to come;
+    ``values`` are further ones for the ``%`` of ``dags_source``, which stands for that of ``target``.
 
     Raises:
         PostgresMissingError: There is no PostgreSQL on this machine.
         RedisMissingError: There is no Redis on this machine, and ``scale_out`` needs one.
     """
-    with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws, ExitStack() as stack:
+    with Postgres() as postgres, EmbeddedAws(folder / "aws") as aws:
         bucket = aws.notifying_bucket("landing", versioned=True, max_receive_count=max_receive_count)
         dags = folder / "dags"
         dags.mkdir(parents=True)
         values |= {"queue": bucket.queue_url, "arguments": timeouts.dispatcher, "parallel": parallel}
-        (dags / "faults.py").write_text(dags_source % values)
-        url = postgres.create_database("airflow")
-        sky = stack.enter_context(weather(aws.endpoint_url))
-        connection = aws.connection.replace(aws.endpoint_url, sky.url)
-        environment = {"AIRFLOW_CONN_AWS_DEFAULT": connection, **timeouts.airflow}
-        start: Callable[..., Cluster] = Cluster
-        if scale_out:
-            start = partial(ScaledOut, broker_url=stack.enter_context(Redis(folder / "redis")).url)
-        cluster = start(folder / "airflow", dags_folder=dags, database_url=url, environment=environment)
-        with cluster:
-            feeder = Feeder(aws, bucket, TARGET, seed)
-            stage = Stage(cluster, aws, bucket, url, feeder, timeouts, say, postgres, sky)
-            cluster.wait_for_dag(TARGET)
+        (dags / "faults.py").write_text((dags_source or target.dags) % {**values, "more": target.more})
+        environment, ledger = dict(timeouts.airflow), ""
+        if target.has_ledger:
+            ledger = postgres.create_database("ledger")
+            environment["AIRFLOW_CONN_LEDGER_DB"] = ledger.replace("postgresql+psycopg2", "postgres")
+        with (
+            prepared(folder, aws, postgres, kinds, environment=environment, scale_out=scale_out) as ground,
+            ground["cluster"],
+        ):
+            more: dict[str, Any] = {"aws": aws, "bucket": bucket, "feeder": Feeder(aws, bucket, TARGET, seed)}
+            more |= {"say": say, "ledger_url": ledger, "freeze_seconds": timeouts.freeze_seconds}
+            stage = Stage(**ground, **more)
+            if target.holds:
+                stage.sky.witness = Witness(bucket.queue_url, stage.succeeded_of)
+            stage.cluster.wait_for_dag(TARGET)
             stage.wait("the dispatcher to defer", stage.is_watched, 180)
             say("the dispatcher waits for messages")
             yield stage
