@@ -44,7 +44,7 @@ class Witness:
 
     def look(self, call: Call) -> None:
         """If the call deletes, look first."""
-        if call.headers.get("x-amz-target", "").rpartition(".")[2] not in _DELETES:
+        if call.action not in _DELETES:
             return
         asked = json.loads(call.body)
         if asked["QueueUrl"].rpartition("/")[2] != self._queue_url.rpartition("/")[2]:
