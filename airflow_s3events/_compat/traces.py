@@ -43,6 +43,15 @@ def links_runs_itself() -> bool:
     return _AIRFLOW < (3, 0)
 
 
+def tasks_have_spans() -> bool:
+    """Return whether the current span of a task's process is the task's own.
+
+    Before 3.2 the scheduler keeps that; what is current in a process forked by an executor of Airflow 3.0 is
+    the scheduler's own span, or what is left of it.
+    """
+    return _AIRFLOW >= (3, 2)
+
+
 def open_tracing() -> Tracing | None:
     """Return what makes spans in this process; None where nobody has switched tracing on.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from airflow_s3events._compat.traces import open_tracing
+from airflow_s3events._compat.traces import open_tracing, tasks_have_spans
 from airflow_s3events.context import contexts_of_run
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def link_task(task_instance: Any) -> None:
     from airflow_s3events.tracing import links_to
 
     links, current = links_to(contexts), get_current_span()
-    if not current.is_recording():
+    if not (tasks_have_spans() and current.is_recording()):
         _make_span(task_instance, links)
         return
     for link in links:

@@ -12,13 +12,10 @@ import pytest
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
 from airflow_s3events.testing import object_created_body
-from tests.lines import AIRFLOW, DAG_IMPORTS
+from tests.lines import DAG_IMPORTS
 from tests.otlp import OtlpServer
 from tests.system.conftest import AddDags, Eventually
 
-pytestmark = pytest.mark.skipif(
-    AIRFLOW == (3, 0), reason="on Airflow 3.0 the span of a message was not seen with the run's in time"
-)
 _TRACE, _PARENT = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
 _DAGS = f"""{DAG_IMPORTS}
 
