@@ -168,7 +168,7 @@ class AirflowState:
     def _left(self, dag_id: str, runs: Sequence[Mapping[str, Any]]) -> list[Sign]:
         signs = []
         for run in runs:
-            path = f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"
+            path = _tasks_path(dag_id, run)
             answer = self._api.call("GET", f"{path}/~/xcomEntries", query={"limit": 100})
             entries = answer.data["xcom_entries"] if answer.is_there else ()
             signs += [self._sign(path, one) for one in entries if str(one["key"]).startswith(SIGNS_KEY)]
@@ -184,7 +184,7 @@ class AirflowState:
         return Sign.deserialize(key, answer.data.get("value")) if answer.is_there else None
 
     def _tasks(self, dag_id: str, run: Mapping[str, Any]) -> list[TaskFacts]:
-        path = f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"
+        path = _tasks_path(dag_id, run)
         found = self._get(path, limit=100)["task_instances"]
         return [_task(one) for one in found if one.get("state") not in _ENDED_TASKS]
 
@@ -231,3 +231,7 @@ def seconds_of(text: str) -> float:
 
 def _path(dag_id: str) -> str:
     return f"/dags/{quote(dag_id, safe='')}"
+
+
+def _tasks_path(dag_id: str, run: Mapping[str, Any]) -> str:
+    return f"{_path(dag_id)}/dagRuns/{quote(str(run['dag_run_id']), safe='')}/taskInstances"
