@@ -11,7 +11,7 @@
     ├── OutageError          ours to wait out: Airflow or AWS is away; nothing is released
     │   ├── AwsOutageError   AWS is
     │   │   ├── ThrottledError   it has had too many calls
-    │   │   └── SkewedClockError it does not take what is signed by the clock of this machine
+    │   │   └── SkewedClockError the clock of this machine is not right
     │   └── LedgerOutageError    the ledger is
     └── ChannelError         the end of this process: it has lost Airflow for good, another one goes on
 """
@@ -76,7 +76,7 @@ class ThrottledError(AwsOutageError):
 
 
 class SkewedClockError(AwsOutageError):
-    """AWS does not take what was signed: the clock of this machine is wrong."""
+    """The clock of this machine is wrong: AWS does not take what it signed, or its answers say so."""
 
 
 class LedgerOutageError(OutageError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random as chance
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -132,6 +132,8 @@ class HaulStream:
         self._lines = lines or DecisionLog()
         #: Told what became of each message; None: nobody is.
         self.audit: Callable[[Message, Ended], None] | None = None
+        #: Awaited before each haul is handed over; an error that it raises ends ``hauls``.
+        self.ready: Callable[[], Awaitable[None]] | None = None
         self._room = Wake()
         self._tasks: set[asyncio.Task[None]] = set()
         #: Hauls handed over and not settled.
@@ -145,10 +147,13 @@ class HaulStream:
 
         Raises:
             ConfigurationError: As ``Consumer.batches``.
+            OutageError: Nothing can be handed over now. The messages come again.
         """
         async for batch in self._consumer.batches():
             haul = await self._read(batch)
             if haul.shares:
+                if self.ready is not None:
+                    await self.ready()
                 self.under_way.add(haul)
                 yield haul
                 await self._pace()

@@ -7,6 +7,10 @@ stored while a DAG is paused are not queued at all. ``docs/explanation/assets.md
 Airflow stores a watcher's events in the main process of the triggerer, where there is a database. There a
 thread looks for events of our assets that are in no run and have nothing queued for them, and puts into
 Airflow's queue what Airflow would have put there: it never makes a run itself, and none without events.
+
+Which run takes an event is a matter of its time, by the clock of the triggerer that stored it. One that a
+clock has dated back before a run that there was already would be in none: it gets the time at which it is
+found.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import os
 import sys
 import threading
 import time
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -31,6 +36,8 @@ _CLASSPATH = "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger"
 _BUSY_SECONDS = 2.0
 _QUIET_SECONDS = 15.0
 _BUSY_FOR_SECONDS = 60.0
+#: Of the asset events stored last, so many are asked for their time.
+_NEWEST = 10_000
 #: The triggerer forks its other process right after its start: no thread of ours may hold a lock then.
 _START_SECONDS = 5.0
 
@@ -83,7 +90,21 @@ def sweep() -> int:
     from airflow.utils.session import create_session
 
     with create_session() as session:
+        if redated := redate(session):
+            log.warning("Asset events were stored with a time that was over (a clock is wrong): %d", redated)
         return queue_stranded(session)
+
+
+def redate(session: Session) -> int:
+    """Give asset events that no run would ever take the time that it is now; return how many."""
+    from airflow.models.asset import AssetEvent
+    from sqlalchemy import update
+
+    # In two statements: MySQL updates no table from which it selects.
+    late = session.scalars(dated_back(now := _now())).all()
+    if late:
+        session.execute(update(AssetEvent).where(AssetEvent.id.in_(late)).values(timestamp=now))
+    return len(late)
 
 
 def queue_stranded(session: Session) -> int:
@@ -143,14 +164,67 @@ def stranded() -> Select[Any]:
     )
 
 
+def dated_back(now: datetime) -> Select[Any]:
+    """Select the ids of our asset events that came after a run that should have had them, by their time.
+
+    Ids are given in the order of storing, whatever the clocks say. An event of a run that somebody deleted is
+    none of these: the runs after it have later ones. Nothing is queued for the asset either, so no scheduler
+    is about to take them.
+    """
+    from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, DagScheduleAssetReference
+    from airflow.models.trigger import Trigger
+    from sqlalchemy import exists, func, select
+
+    schedule = DagScheduleAssetReference
+    newest = select(func.max(AssetEvent.id)).scalar_subquery()
+    return (
+        select(AssetEvent.id)
+        .distinct()
+        .join(schedule, schedule.asset_id == AssetEvent.asset_id)
+        .join(AssetModel, AssetModel.id == schedule.asset_id)
+        .where(
+            AssetEvent.id > newest - _NEWEST,
+            AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
+            ~AssetEvent.created_dagruns.any(),
+            ~exists().where(AssetDagRunQueue.asset_id == AssetEvent.asset_id),
+            _has_passed(now),
+        )
+    )
+
+
+def _has_passed(now: datetime) -> Any:
+    """Whether a run of the DAG ends its window after the event's time and holds older events only."""
+    from airflow.models.asset import AssetEvent
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import exists, func, select
+
+    taken: Any = AssetEvent.created_dagruns.property.secondary
+    newest = select(func.max(taken.c.event_id)).where(taken.c.dag_run_id == DagRun.id).scalar_subquery()
+    return exists().where(*_runs(now), DagRun.run_after >= AssetEvent.timestamp, newest < AssetEvent.id)
+
+
 def _last_run_after() -> Any:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select
+
+    return select(func.max(DagRun.run_after)).where(*_runs(_now())).scalar_subquery()
+
+
+def _runs(now: datetime) -> tuple[Any, ...]:
+    """Which runs assets have made of the DAG: not those whose time, by a clock that was ahead, is to come."""
     from airflow.models.asset import DagScheduleAssetReference
     from airflow.models.dagrun import DagRun
     from airflow.utils.types import DagRunType
-    from sqlalchemy import func, select
 
-    runs = (DagRun.dag_id == DagScheduleAssetReference.dag_id, DagRun.run_type == DagRunType.ASSET_TRIGGERED)
-    return select(func.max(DagRun.run_after)).where(*runs).scalar_subquery()
+    return (
+        DagRun.dag_id == DagScheduleAssetReference.dag_id,
+        DagRun.run_type == DagRunType.ASSET_TRIGGERED,
+        DagRun.run_after <= now,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _is_queued() -> Any:

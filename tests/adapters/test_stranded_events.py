@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.dialects import registry
 from sqlalchemy.orm import Session
 
-from airflow_s3events.listeners.stranded_events import _CLASSPATH, _insert, queue_stranded
+from airflow_s3events.listeners.stranded_events import _CLASSPATH, _insert, queue_stranded, redate
 from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 from tests.lines import AIRFLOW
 
@@ -77,7 +77,7 @@ class World:
         self.session.add(row)
         self.session.flush()
 
-    def run(self, seconds: float, *events: Any, dag_id: str = "process") -> None:
+    def run(self, seconds: float, *events: Any, dag_id: str = "process") -> Any:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
@@ -91,6 +91,7 @@ class World:
         run.consumed_asset_events.extend(events)
         self.session.add(run)
         self.session.flush()
+        return run
 
     def queued(self) -> list[tuple[str, datetime]]:
         from airflow.models.asset import AssetDagRunQueue
@@ -214,3 +215,64 @@ def test_a_dag_that_runs_by_partition_is_not_queued(world: World) -> None:
     world.run(1, world.store(1))
     world.store(2)
     assert [dag_id for dag_id, _ in world.queued()] == ["process"]
+
+
+def test_an_event_that_a_clock_has_dated_back_before_a_run_is_queued_with_the_time_that_it_is(
+    world: World,
+) -> None:
+    world.run(3_600, world.store(3_600))
+    late = world.store(1)
+    before = datetime.now(timezone.utc)
+    assert world.queued() == []
+    assert redate(world.session) == 1
+    world.session.refresh(late)
+    assert before <= late.timestamp <= datetime.now(timezone.utc)
+    assert world.queued() == [("process", late.timestamp)]
+    assert redate(world.session) == 0
+
+
+def test_what_came_after_a_run_that_ended_its_window_later_is_found_whatever_ran_since(world: World) -> None:
+    world.run(3_600, world.store(3_600))
+    world.store(1)
+    world.run(3_601, world.store(3_601))
+    assert redate(world.session) == 1
+
+
+def test_the_events_of_a_run_that_somebody_has_deleted_keep_their_time(world: World) -> None:
+    world.run(1, world.store(1))
+    deleted = world.run(2, world.store(2))
+    world.run(3, world.store(3))
+    world.session.delete(deleted)
+    world.session.flush()
+    assert redate(world.session) == 0
+
+
+def test_an_event_that_has_a_run_keeps_its_time_whatever_other_dags_missed(world: World) -> None:
+    world.add_dag("archive", world.asset)
+    world.run(3_600, world.store(3_600))
+    world.run(1, world.store(1), dag_id="archive")
+    assert redate(world.session) == 0
+
+
+def test_an_event_that_a_scheduler_may_have_in_hand_keeps_its_time(world: World) -> None:
+    world.run(3_600, world.store(3_600))
+    world.store(1)
+    world.queue(1)
+    assert redate(world.session) == 0
+
+
+def test_a_run_that_a_clock_ahead_has_put_into_the_future_hides_nobody(world: World) -> None:
+    world.run(1, world.store(1))
+    ahead = (datetime.now(timezone.utc) - START).total_seconds() + 3_600
+    world.run(ahead, world.store(ahead))
+    world.store(2)
+    assert redate(world.session) == 0
+    assert world.queued() == [("process", at(2))]
+
+
+def test_what_a_run_out_of_the_future_has_passed_when_its_time_came_gets_a_time_of_its_own(
+    world: World,
+) -> None:
+    world.run(5, world.store(5))
+    world.store(2)
+    assert redate(world.session) == 1

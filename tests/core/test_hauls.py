@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_s3events.exceptions import SkewedClockError
 from airflow_s3events.filters import everything, predicate, prefix
-from airflow_s3events.hauls import Haul, HaulStream
+from airflow_s3events.hauls import Haul, HaulSettings, HaulStream
 from airflow_s3events.testing import (
     InMemoryQueue,
     object_created_body,
@@ -16,6 +17,8 @@ from airflow_s3events.testing import (
     records_body,
     test_event_body,
 )
+from airflow_s3events.watchers import Watcher, Watchers
+from tests.core.consumer_fakes import consumer_of
 from tests.core.haul_fakes import (
     Process,
     failed,
@@ -267,5 +270,24 @@ def test_a_kill_costs_repeats_and_no_loss() -> None:
             await asyncio.sleep(600)
         assert process.given.total() == 50
         assert len(queue) == 0
+
+    play(scenario)
+
+
+def test_what_cannot_be_handed_over_now_ends_the_hauls_and_comes_again() -> None:
+    async def scenario() -> None:
+        async def refuse() -> None:
+            raise SkewedClockError("the clock is wrong")
+
+        queue = queue_of("a/1")
+        async with consumer_of(queue, None, idle_seconds=None) as consumer:
+            watchers = Watchers()
+            watchers.join(Watcher("a", everything))
+            stream = HaulStream(consumer, watchers, HaulSettings())
+            stream.ready = refuse
+            with pytest.raises(SkewedClockError):
+                await anext(stream.hauls())
+            assert not stream.under_way
+        assert (await queue.describe()).waiting == 1
 
     play(scenario)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Hashable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat.stats import emitter
@@ -19,6 +19,7 @@ from airflow_s3events.watchers import Watchers
 
 if TYPE_CHECKING:
     from airflow_s3events.audit import AuditTrail
+    from airflow_s3events.aws_clock import AwsClock
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.hauls import HaulStream, Unmatched
@@ -100,10 +101,11 @@ async def open_haul_stream(
 
     Raises:
         ConfigurationError: The queue, or its dead letter queue, does not exist or may not be used.
-        OutageError: SQS is away.
+        OutageError: SQS is away, or the clock of this machine is wrong: nothing is received then.
     """
     # On the loop this would hold up every trigger of the process for a second.
     await asyncio.to_thread(_load)
+    from airflow_s3events.aws_clock import AwsClock
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.hauls import HaulSettings, HaulStream
@@ -118,14 +120,18 @@ async def open_haul_stream(
         botocore_config=json.loads(arguments.botocore_config or "null"),
     )
     client = await stack.enter_async_context(hook.open_client())
+    clock = AwsClock()
+    clock.listen(client)
     queue = await hook.queue(client, arguments.sqs_queue)
     attributes = await queue.describe()
+    await _check(clock, queue)
     dead_letters = await _dead_letters(hook, client, arguments, attributes)
     settings = consumer_settings(arguments)
     lines = DecisionLog(queue=arguments.sqs_queue, redact_keys=arguments.redact_keys)
     consumer = Consumer(queue, settings, dead_letters=dead_letters, lines=lines)
     how = HaulSettings(unmatched=arguments.unmatched, max_receive_count=attributes.max_receive_count)
     stream = HaulStream(consumer, watchers, how, meter=Meter(arguments.sqs_queue), lines=lines)
+    stream.ready = partial(_check, clock, queue)
     if arguments.audit is not None:
         trail = await stack.enter_async_context(_audit(arguments, stream.meter, lines))
         stream.audit = trail.note_message
@@ -133,6 +139,12 @@ async def open_haul_stream(
     await stack.enter_async_context(consumer)
     stack.push_async_callback(stream.finish)
     return stream
+
+
+async def _check(clock: AwsClock, queue: SqsQueue) -> None:
+    if not clock.is_right():
+        await queue.describe()
+        clock.check()
 
 
 def _audit(

@@ -89,7 +89,7 @@ def _strike(stage: Stage, wave: Wave) -> dict[str, Any]:
     stage.say(f"{kill.kind} for {kill.down_seconds} s; {struck['watchers']}")
     struck["met"] = strikes.strike(stage, kill, None)
     if kill.kind.startswith("clock-"):
-        struck["jump_seconds"] = clocks.jump_of(kill)
+        struck["jump_seconds"] = clocks.jump_of(kill, stage.jumps)
     return struck
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from airflow_s3events.demo.aws import EmbeddedAws
 from airflow_s3events.demo.cluster import Cluster
 from tests.system.faults import clocks, log_disk
-from tests.system.faults.clocks import Clocks
+from tests.system.faults.clocks import JUMPS, Clocks
 from tests.system.faults.log_disk import LogDisk
 from tests.system.faults.weather import Weather, weather
 from tests.system.postgres import Postgres
@@ -38,6 +38,8 @@ class Ground:
     clocks: Clocks | None = None
     log_disk: LogDisk | None = None
     freeze_seconds: float = 320.0
+    #: Seconds by which a clock may jump.
+    jumps: tuple[int, ...] = JUMPS
     #: Components that a fault keeps away.
     away: set[str] = field(default_factory=set)
     #: What each triggerer that stood still lost to the other; see ``moves``.

@@ -95,7 +95,7 @@ def strike(stage: Stage, kill: Kill, moment: dict[str, Any]) -> dict[str, Any]:
     met = strikes.strike(stage, kill, moment.pop("pid"))
     struck = {"kind": kill.kind, "at": at, "met": met, "in_flight_at_kill": moment}
     if kill.kind.startswith("clock-"):
-        struck["jump_seconds"] = clocks.jump_of(kill)
+        struck["jump_seconds"] = clocks.jump_of(kill, stage.jumps)
         time.sleep(clocks.SEEN_SECONDS)
         struck["cleared"] = stage.clear_far_retries()
     return struck

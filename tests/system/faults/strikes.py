@@ -107,8 +107,9 @@ def _clock(ground: Ground, kill: Kill, pid: int | None) -> int:
         for name in ground.clocks.names_on(machine, ground.components)
         for pid in ground.cluster.processes.pids(name)
     ]
-    ground.clocks.set_by(machine, clocks.jump_of(kill))
-    _said(ground, f"the clock of {machine} is {clocks.jump_of(kill):+d} s off", len(reached))
+    jump_seconds = clocks.jump_of(kill, ground.jumps)
+    ground.clocks.set_by(machine, jump_seconds)
+    _said(ground, f"the clock of {machine} is {jump_seconds:+d} s off", len(reached))
     time.sleep(_WRONG_SECONDS + kill.down_seconds)
     ground.clocks.set_by(machine, 0)
     return len(reached)
