@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,13 +69,17 @@ def _run(target: str, seconds: int, seed: int, findings: Path, *, keep: bool) ->
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "corpus"
         corpus.spread(target, folder)
-        findings.mkdir(exist_ok=True)
+        found_in = Path(place) / "findings"
+        found_in.mkdir()
         before = _cpu_seconds()
-        options = [f"-max_total_time={seconds}", f"-artifact_prefix={findings.resolve()}/{target}-"]
+        options = [f"-max_total_time={seconds}", f"-artifact_prefix={found_in}/{target}-"]
         if seed:
             options.append(f"-seed={seed}")
         status, said = _engine(target, *options, str(folder))
         spent = _cpu_seconds() - before
+        for path in found_in.iterdir():
+            findings.mkdir(exist_ok=True)
+            shutil.copy(path, findings)
         last = _LAST_STATE.search(said)
         if status or last is None:
             print(said)
@@ -83,8 +88,6 @@ def _run(target: str, seconds: int, seed: int, findings: Path, *, keep: bool) ->
             # libFuzzer leaves there what reached something new, as short as it could make it.
             found = {path.read_bytes() for path in folder.iterdir()}
             corpus.keep(target, found - set(corpus.written(target)))
-    if not any(findings.iterdir()):
-        findings.rmdir()
     inputs, edges, features, _ = map(int, last.groups())
     return Result(target, inputs, edges, features, spent)
 
