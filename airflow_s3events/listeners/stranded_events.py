@@ -20,6 +20,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ _BUSY_SECONDS = 2.0
 _QUIET_SECONDS = 15.0
 _BUSY_FOR_SECONDS = 60.0
 #: Of the asset events stored last, so many are asked for their time.
-_NEWEST = 10_000
+_NEWEST = 2_000
 #: The triggerer forks its other process right after its start: no thread of ours may hold a lock then.
 _START_SECONDS = 5.0
 
@@ -90,19 +91,27 @@ def sweep() -> int:
     from airflow.utils.session import create_session
 
     with create_session() as session:
+        queued = queue_stranded(session)
         if redated := redate(session):
             log.warning("Asset events were stored with a time that was over (a clock is wrong): %d", redated)
-        return queue_stranded(session)
+            queued += queue_stranded(session)
+        return queued
 
 
 def redate(session: Session) -> int:
-    """Give asset events that no run would ever take the time that it is now; return how many."""
-    from airflow.models.asset import AssetEvent
-    from sqlalchemy import update
+    """Give asset events that no run would ever take the time that it is now; return how many.
 
-    # In two statements: MySQL updates no table from which it selects.
-    late = session.scalars(dated_back(now := _now())).all()
-    if late:
+    In several statements: few events are in no run, and to find those first spares a database that does not
+    know it much. MySQL, besides, updates no table from which it selects.
+    """
+    from airflow.models.asset import AssetEvent
+    from sqlalchemy import func, select, update
+
+    newest = session.scalar(select(func.max(AssetEvent.id))) or 0
+    now = _now()
+    if not (waiting := session.scalars(left_alone(newest - _NEWEST)).all()):
+        return 0
+    if late := session.scalars(dated_back(waiting, now)).all():
         session.execute(update(AssetEvent).where(AssetEvent.id.in_(late)).values(timestamp=now))
     return len(late)
 
@@ -164,28 +173,44 @@ def stranded() -> Select[Any]:
     )
 
 
-def dated_back(now: datetime) -> Select[Any]:
-    """Select the ids of our asset events that came after a run that should have had them, by their time.
+def left_alone(after: int) -> Select[Any]:
+    """Select the ids above ``after`` of our asset events that are in no run, with nothing queued for them."""
+    from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel
+    from airflow.models.trigger import Trigger
+    from sqlalchemy import exists, select
+
+    return (
+        select(AssetEvent.id)
+        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        .where(
+            AssetEvent.id > after,
+            AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
+            ~exists().where(_taken().c.event_id == AssetEvent.id),
+            ~exists().where(AssetDagRunQueue.asset_id == AssetEvent.asset_id),
+        )
+    )
+
+
+def dated_back(waiting: Sequence[int], now: datetime) -> Select[Any]:
+    """Select which of these asset events came after a run that should have had them, by their time.
 
     Ids are given in the order of storing, whatever the clocks say. An event of a run that somebody deleted is
-    none of these: the runs after it have later ones. Nothing is queued for the asset either, so no scheduler
-    is about to take them.
-    """
-    from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, DagScheduleAssetReference
-    from airflow.models.trigger import Trigger
-    from sqlalchemy import exists, func, select
+    none of these: the runs after it have later ones. What may be in a scheduler's hand by now is left out.
 
-    schedule = DagScheduleAssetReference
-    newest = select(func.max(AssetEvent.id)).scalar_subquery()
+    Args:
+        waiting: Ids of asset events.
+        now: Runs whose time is later are left out.
+    """
+    from airflow.models.asset import AssetDagRunQueue, AssetEvent, DagScheduleAssetReference
+    from sqlalchemy import exists, select
+
     return (
         select(AssetEvent.id)
         .distinct()
-        .join(schedule, schedule.asset_id == AssetEvent.asset_id)
-        .join(AssetModel, AssetModel.id == schedule.asset_id)
+        .join(DagScheduleAssetReference, DagScheduleAssetReference.asset_id == AssetEvent.asset_id)
         .where(
-            AssetEvent.id > newest - _NEWEST,
-            AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
-            ~AssetEvent.created_dagruns.any(),
+            AssetEvent.id.in_(waiting),
+            ~exists().where(_taken().c.event_id == AssetEvent.id),
             ~exists().where(AssetDagRunQueue.asset_id == AssetEvent.asset_id),
             _has_passed(now),
         )
@@ -198,9 +223,16 @@ def _has_passed(now: datetime) -> Any:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import exists, func, select
 
-    taken: Any = AssetEvent.created_dagruns.property.secondary
+    taken = _taken()
     newest = select(func.max(taken.c.event_id)).where(taken.c.dag_run_id == DagRun.id).scalar_subquery()
     return exists().where(*_runs(now), DagRun.run_after >= AssetEvent.timestamp, newest < AssetEvent.id)
+
+
+def _taken() -> Any:
+    """The table of which asset event is in which run."""
+    from airflow.models.asset import AssetEvent
+
+    return AssetEvent.created_dagruns.property.secondary
 
 
 def _last_run_after() -> Any:
