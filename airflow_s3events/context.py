@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_s3events.events import EVENT_MEMBER, EVENTS_MEMBER, ObjectEvent
+from airflow_s3events.exceptions import OutageError
 from airflow_s3events.packs import AssetPack, own_events, read_pack
 from airflow_s3events.trace_contexts import TraceContext, contexts_in
 
-#: ``earlier(asset, after, before)`` returns the asset events (``extra``, ``timestamp``) stored between both.
+log = logging.getLogger(__name__)
+
+#: ``earlier(asset, after, before)`` returns the asset events (``extra``, ``timestamp``, ``created_dagruns``)
+#: stored between both, or raises ``OutageError``.
 Earlier = Callable[[Any, datetime, datetime], Iterable[Any]]
 #: How far the clocks of S3 and of Airflow may be apart.
 _CLOCK_SECONDS = 60.0
 #: SQS keeps a message for so long at most, so no older one can be here again
 #: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html).
 _LONGEST_RETENTION = timedelta(days=14)
+#: Databases keep times to the microsecond.
+_MOMENT = timedelta(microseconds=1)
 
 
 def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEvent]:
@@ -29,14 +36,16 @@ def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEv
 
     Raises:
         BodyError: The conf, or an asset event, holds something else where object events should be.
+        OutageError: Airflow does not say what earlier runs had, and some events may have been in one.
     """
-    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    dag_run = context.get("dag_run")
+    conf = getattr(dag_run, "conf", None) or {}
     data = conf.get(EVENT_MEMBER)
     found = [] if data is None else [ObjectEvent.deserialize(data)]
     found += map(ObjectEvent.deserialize, conf.get(EVENTS_MEMBER, ()))
     for asset, asset_events in (context.get("triggering_asset_events") or {}).items():
         packs = list(_packs(asset_events))
-        found += own_events(packs, _earlier_packs(asset, packs, earlier))
+        found += own_events(packs, _earlier_packs(asset, packs, earlier, getattr(dag_run, "dag_id", None)))
     return [_at_airflow_edge(event) for event in found]
 
 
@@ -55,13 +64,33 @@ def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
             yield pack
 
 
-def _earlier_packs(asset: Any, packs: list[AssetPack], earlier: Earlier) -> Iterator[AssetPack]:
-    """Yield what was stored before ``packs`` were: no object event can be in anything older than itself."""
+def _earlier_packs(
+    asset: Any, packs: list[AssetPack], earlier: Earlier, dag_id: str | None
+) -> list[AssetPack]:
+    """Return what runs of the DAG had before ``packs``: no object event is in anything older than itself."""
     since = [_first_stored(event, pack.stored_at) for pack in packs for event in pack.events.values()]
     if not since:
-        return
-    own = {pack.stored_at for pack in packs}
-    yield from (pack for pack in _packs(earlier(asset, min(since), max(own))) if pack.stored_at not in own)
+        return []
+    # Not up to the last of them: a run has all between its first and its last that another could have.
+    before = min(pack.stored_at for pack in packs) - _MOMENT
+    try:
+        stored = earlier(asset, min(since), before)
+    except OutageError as error:
+        if any(pack.again for pack in packs):
+            raise
+        # Up to 3.3.2 Airflow fails here for as long as another DAG on the asset has not begun with one of
+        # its runs (apache/airflow issue 71360).
+        log.warning(
+            "Airflow does not say what earlier runs had; these events came for the first time: %s", error
+        )
+        return []
+    return list(_packs(one for one in stored if _is_in_a_run(one, dag_id)))
+
+
+def _is_in_a_run(stored: Any, dag_id: str | None) -> bool:
+    """Whether a run of the DAG has it: what is in none, though older than this one, has been passed by."""
+    runs = getattr(stored, "created_dagruns", None)
+    return runs is None or dag_id is None or any(run.dag_id == dag_id for run in runs)
 
 
 def _first_stored(event: ObjectEvent, stored_at: datetime) -> datetime:

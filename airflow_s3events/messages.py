@@ -50,6 +50,14 @@ class Message:
         return self.attributes.get(ORIGIN_ATTRIBUTE) or self.message_id
 
     @property
+    def may_be_again(self) -> bool:
+        """Whether somebody may have had its events before: it was received before, or is a copy.
+
+        No proof of the opposite: S3, too, sends some events twice.
+        """
+        return self.receive_count > 1 or ORIGIN_ATTRIBUTE in self.attributes
+
+    @property
     def attempt(self) -> int:
         """The attempt number that a notifier, replay or park put on the message; 0 for a plain delivery.
 

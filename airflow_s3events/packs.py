@@ -19,6 +19,8 @@ from airflow_s3events.messages import Message
 
 #: The member of an asset event's payload that holds the object events: written here, read here.
 PACK_MEMBER = "s3_events"
+#: And the one that holds the event ids of those that may have been stored before, where there are any.
+_AGAIN_MEMBER = "s3_events_again"
 #: Object events of one asset event, by default: every task of the run gets all of them.
 PACK_COUNT = 100
 #: Bytes of JSON of one asset event, by default.
@@ -70,7 +72,9 @@ def payload_of(events: Sequence[PackedEvent], carrier: Mapping[str, str] | None 
 
     ``carrier`` names the span that made it, where there is one.
     """
-    return {PACK_MEMBER: [dict(packed.data) for packed in events], **(carrier or {})}
+    again = [packed.data["event_id"] for packed in events if packed.message and packed.message.may_be_again]
+    payload: dict[str, Any] = {PACK_MEMBER: [dict(packed.data) for packed in events], **(carrier or {})}
+    return {**payload, _AGAIN_MEMBER: again} if again else payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class AssetPack:
     stored_at: datetime
     #: By event id, in order.
     events: Mapping[str, ObjectEvent]
+    #: Which of them may have been stored before, by what their messages said.
+    again: frozenset[str] = frozenset()
 
 
 def read_pack(extra: Any, stored_at: datetime) -> AssetPack | None:
@@ -99,7 +105,7 @@ def read_pack(extra: Any, stored_at: datetime) -> AssetPack | None:
     for data in members:
         event = ObjectEvent.deserialize(data)
         events.setdefault(str(data.get("event_id") or event_id(event)), event)
-    return AssetPack(stored_at, events)
+    return AssetPack(stored_at, events, frozenset(map(str, payload.get(_AGAIN_MEMBER, ()))))
 
 
 def own_events(packs: Iterable[AssetPack], earlier: Iterable[AssetPack] = ()) -> list[ObjectEvent]:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from airflow_s3events.exceptions import OutageError
+
 
 def asset_events_between(asset: Any, after: datetime, before: datetime) -> list[Any]:
     """Return the events of ``asset`` stored between two moments, both included, as a task may ask for them.
 
     By what ``inlet_events`` of a task's context asks for, without its being an inlet of the task. It is no
     public API. Before 3.2 Airflow gives all events that the asset ever had.
+
+    Raises:
+        OutageError: Airflow did not answer, or not sensibly. Up to 3.3.2 it answers with a server error while
+            a run with one of these events has not begun, be it one of another DAG
+            (https://github.com/apache/airflow/issues/71360).
     """
+    from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.comms import GetAssetEventByAsset
 
     from airflow_s3events._compat.supervisor_runs import send
@@ -19,7 +27,10 @@ def asset_events_between(asset: Any, after: datetime, before: datetime) -> list[
     known = GetAssetEventByAsset.model_fields
     both = (("after", after), ("before", before))
     window: dict[str, Any] = {name: at for name, at in both if name in known}
-    answer = send(GetAssetEventByAsset(name=asset.name, uri=asset.uri, **window))
+    try:
+        answer = send(GetAssetEventByAsset(name=asset.name, uri=asset.uri, **window))
+    except AirflowRuntimeError as error:
+        raise OutageError(f"asset events of {asset.name!r}: {error}") from error
     return [event for event in answer.asset_events if after <= event.timestamp <= before]
 
 

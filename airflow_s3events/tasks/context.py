@@ -30,5 +30,7 @@ def events_of(context: Mapping[str, Any]) -> list[ObjectEvent]:
 
     Raises:
         BodyError: The conf, or an asset event, holds something else where object events should be.
+        OutageError: Airflow does not say what earlier runs of an asset had, and the messages of some of these
+            events had been received before. Give the task retries.
     """
     return events_of_run(context, asset_events_between)

@@ -11,6 +11,8 @@ import pytest
 
 from airflow_s3events.context import events_of_run
 from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import OutageError
+from airflow_s3events.messages import ORIGIN_ATTRIBUTE, Message
 from airflow_s3events.packs import PackedEvent, payload_of
 from tests.strategies import make_event
 
@@ -19,9 +21,11 @@ _TIMES = [None, _NOON - timedelta(days=9), _NOON + timedelta(seconds=30), _NOON 
 _NAMES = ["no time", "nine days ago", "a little ahead", "an hour ahead"]
 
 
-def stored(event: ObjectEvent, at: datetime) -> Any:
-    """One asset event of Airflow's, with one object event."""
-    return SimpleNamespace(extra={"payload": payload_of([PackedEvent.of(event)])}, timestamp=at)
+def stored(event: ObjectEvent, at: datetime, *dags: str, message: Message | None = None) -> Any:
+    """One asset event of Airflow's, with one object event, in a run of each of these DAGs."""
+    payload = payload_of([PackedEvent.of(event, message)])
+    runs = [SimpleNamespace(dag_id=dag_id) for dag_id in dags]
+    return SimpleNamespace(extra={"payload": payload}, timestamp=at, created_dagruns=runs)
 
 
 def events_of_the_run_of(own: Any, all_stored: Sequence[Any]) -> list[ObjectEvent]:
@@ -30,13 +34,19 @@ def events_of_the_run_of(own: Any, all_stored: Sequence[Any]) -> list[ObjectEven
     def between(_: Any, after: datetime, before: datetime) -> Iterator[Any]:
         return (one for one in all_stored if after <= one.timestamp <= before)
 
-    return events_of_run({"triggering_asset_events": {"asset": [own]}}, between)
+    return events_of_run(context_of(own), between)
+
+
+def context_of(own: Any) -> dict[str, Any]:
+    run = SimpleNamespace(dag_id="process", conf=None)
+    return {"triggering_asset_events": {"asset": [own]}, "dag_run": run}
 
 
 @pytest.mark.parametrize("event_time", _TIMES, ids=_NAMES)
 def test_the_second_run_does_not_see_it_whatever_its_time_says(event_time: datetime | None) -> None:
     event = make_event(event_time=event_time)
-    first, second = stored(event, _NOON), stored(event, _NOON + timedelta(minutes=20))
+    first = stored(event, _NOON, "process")
+    second = stored(event, _NOON + timedelta(minutes=20), "process")
     assert len(events_of_the_run_of(first, [first, second])) == 1
     assert events_of_the_run_of(second, [first, second]) == []
 
@@ -50,7 +60,9 @@ def test_what_airflow_has_stored_before_the_object_was_there_is_not_asked_for() 
         return []
 
     events_of_run({"triggering_asset_events": {"asset": [own]}}, between)
-    assert asked == [(_NOON - timedelta(minutes=1), _NOON + timedelta(seconds=2))]
+    ((after, before),) = asked
+    assert after == _NOON - timedelta(minutes=1)
+    assert _NOON + timedelta(seconds=1) < before < _NOON + timedelta(seconds=2)
 
 
 def test_an_asset_event_of_somebody_else_needs_no_look() -> None:
@@ -59,3 +71,35 @@ def test_an_asset_event_of_somebody_else_needs_no_look() -> None:
 
     own = SimpleNamespace(extra={}, timestamp=_NOON)
     assert events_of_run({"triggering_asset_events": {"asset": [own]}}, never) == []
+
+
+@pytest.mark.parametrize("dags", [(), ("archive",)])
+def test_what_no_run_of_the_dag_has_had_keeps_nothing_from_it(dags: tuple[str, ...]) -> None:
+    event = make_event(event_time=_NOON)
+    passed_by = stored(event, _NOON, *dags)
+    again = stored(event, _NOON + timedelta(seconds=5), "process")
+    assert events_of_the_run_of(again, [passed_by, again]) == [event]
+
+
+def test_an_airflow_that_does_not_say_which_runs_there_were_has_had_one() -> None:
+    event = make_event(event_time=_NOON)
+    first, again = stored(event, _NOON), stored(event, _NOON + timedelta(seconds=5))
+    del first.created_dagruns
+    assert events_of_the_run_of(again, [first, again]) == []
+
+
+def away(*_: Any) -> list[Any]:
+    raise OutageError("the API server answered 500")
+
+
+def test_what_came_for_the_first_time_is_there_although_airflow_says_nothing_of_earlier_runs() -> None:
+    own = stored(make_event(), _NOON, message=Message(message_id="m", receipt_handle="r", body=""))
+    assert events_of_run(context_of(own), away) == [make_event()]
+
+
+@pytest.mark.parametrize("seen", [{"receive_count": 2}, {"attributes": {ORIGIN_ATTRIBUTE: "m"}}])
+def test_what_may_have_been_in_an_earlier_run_waits_until_airflow_says_so(seen: dict[str, Any]) -> None:
+    message = Message(message_id="m", receipt_handle="r", body="", **seen)
+    own = stored(make_event(), _NOON, message=message)
+    with pytest.raises(OutageError):
+        events_of_run(context_of(own), away)

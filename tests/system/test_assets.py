@@ -154,3 +154,21 @@ def test_stock_starts_no_run_for_events_that_came_while_the_dag_was_paused(
     cluster.api.set_paused(name, False)
     time.sleep(15)
     assert cluster.runs(name) == []
+
+
+def test_a_dag_is_not_held_up_by_another_one_on_its_asset_whose_run_waits(
+    watch: Watch, cluster: Cluster, aws: EmbeddedAws, bucket: NotifyingBucket, eventually: Eventually
+) -> None:
+    watching = watch({"a": "in/"}, beside_seconds=1)
+    beside = f"{watching.dag_id('a')}-beside"
+    put(aws, bucket, "in/0")
+    eventually(lambda: watching.keys("a") == {"in/0": 1}, 90)
+    eventually(lambda: [run["state"] for run in cluster.runs(beside)] == ["success"])
+    cluster.api.set_paused(beside, True)
+    (run,) = cluster.runs(beside)
+    path = f"/dags/{beside}/dagRuns/{quote(run['dag_run_id'], safe='')}/clear"
+    cluster.api.call("POST", path, {"dry_run": False})
+    assert cluster.runs(beside)[0]["start_date"] is None
+    # Airflow answers no question about what is in such a run (apache/airflow issue 71360).
+    put(aws, bucket, "in/1")
+    eventually(lambda: watching.keys("a") == {"in/0": 1, "in/1": 1}, 120)

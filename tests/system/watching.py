@@ -37,6 +37,15 @@ for name, prefix in %(watchers)r.items():
             written.rename(written.with_suffix(".json"))
 
         note()
+
+    if %(beside)d:
+        with DAG(dag_id=f"{name}-beside", schedule=asset, max_active_runs=1):
+
+            @task
+            def sleep():
+                time.sleep(%(beside)d)
+
+            sleep()
 """
 _OURS = "s3_event_asset(name, sqs_queue=%r, when={'prefix': prefix}, unmatched='discard')"
 
@@ -51,6 +60,8 @@ class Watching:
         prefixes: By a short name, the keys that its asset wants.
         seconds: How long a run takes.
         active: Runs of a DAG at a time.
+        beside_seconds: How long a run takes of another DAG on each asset, which has one at a time; 0: there
+            is none.
     """
 
     def __init__(
@@ -62,12 +73,15 @@ class Watching:
         *,
         seconds: int = 0,
         active: int = 16,
+        beside_seconds: int = 0,
     ) -> None:
         self._folder = folder
         self._names = {f"{bucket.bucket}-{short}": prefix for short, prefix in prefixes.items()}
         values = {"watchers": self._names, "folder": str(folder), "seconds": seconds, "active": active}
+        values["beside"] = beside_seconds
         source = _DAG % {**values, "asset": _OURS % bucket.queue_url}
-        add_dags(source + "".join(f"\n# dag_id={name!r}" for name in self._names))
+        dag_ids = [*self._names, *(f"{name}-beside" for name in self._names if beside_seconds)]
+        add_dags(source + "".join(f"\n# dag_id={dag_id!r}" for dag_id in dag_ids))
 
     def dag_id(self, short: str) -> str:
         """Id of the DAG of an asset."""
