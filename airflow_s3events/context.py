@@ -23,8 +23,7 @@ _CLOCK_SECONDS = 60.0
 #: SQS keeps a message for so long at most, so no older one can be here again
 #: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html).
 _LONGEST_RETENTION = timedelta(days=14)
-#: Databases keep times to the microsecond.
-_MOMENT = timedelta(microseconds=1)
+_MADE_BY_ASSETS = "asset_triggered__"
 
 
 def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEvent]:
@@ -45,7 +44,7 @@ def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEv
     found += map(ObjectEvent.deserialize, conf.get(EVENTS_MEMBER, ()))
     for asset, asset_events in (context.get("triggering_asset_events") or {}).items():
         packs = list(_packs(asset_events))
-        found += own_events(packs, _earlier_packs(asset, packs, earlier, getattr(dag_run, "dag_id", None)))
+        found += _own_events(asset, packs, earlier, *_name_of(dag_run))
     return [_at_airflow_edge(event) for event in found]
 
 
@@ -57,6 +56,10 @@ def contexts_of_run(context: Mapping[str, Any]) -> list[TraceContext]:
     return contexts_in(conf, *(extra.get("payload") for extra in extras if isinstance(extra, Mapping)))
 
 
+def _name_of(dag_run: Any) -> tuple[str | None, str]:
+    return getattr(dag_run, "dag_id", None), getattr(dag_run, "run_id", "")
+
+
 def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
     for stored in asset_events:
         pack = read_pack(stored.extra, stored.timestamp)
@@ -64,17 +67,16 @@ def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
             yield pack
 
 
-def _earlier_packs(
-    asset: Any, packs: list[AssetPack], earlier: Earlier, dag_id: str | None
-) -> list[AssetPack]:
-    """Return what runs of the DAG had before ``packs``: no object event is in anything older than itself."""
+def _own_events(
+    asset: Any, packs: list[AssetPack], earlier: Earlier, dag_id: str | None, run_id: str
+) -> list[ObjectEvent]:
+    """Return what of ``packs`` belongs to this run: no object event is in anything older than itself."""
     since = [_first_stored(event, pack.stored_at) for pack in packs for event in pack.events.values()]
     if not since:
         return []
-    # Not up to the last of them: a run has all between its first and its last that another could have.
-    before = min(pack.stored_at for pack in packs) - _MOMENT
+    first, last = min(pack.stored_at for pack in packs), max(pack.stored_at for pack in packs)
     try:
-        stored = earlier(asset, min(since), before)
+        stored = [one for one in earlier(asset, min(since), last) if _is_in_a_run(one, dag_id)]
     except OutageError as error:
         if any(pack.again for pack in packs):
             raise
@@ -83,14 +85,29 @@ def _earlier_packs(
         log.warning(
             "Airflow does not say what earlier runs had; these events came for the first time: %s", error
         )
-        return []
-    return list(_packs(one for one in stored if _is_in_a_run(one, dag_id)))
+        return own_events(packs)
+    taken = {one.timestamp for one in stored if _is_in_a_run(one, dag_id, after=run_id)}
+    return own_events(
+        [pack for pack in packs if pack.stored_at not in taken],
+        _packs(one for one in stored if one.timestamp < first),
+    )
 
 
-def _is_in_a_run(stored: Any, dag_id: str | None) -> bool:
-    """Whether a run of the DAG has it: what is in none, though older than this one, has been passed by."""
+def _is_in_a_run(stored: Any, dag_id: str | None, *, after: str = "") -> bool:
+    """Whether a run of the DAG has it: what is in none, though older than this one, has been passed by.
+
+    With ``after``, whether a run that ends its window later has it, too. Such a run was there before: Airflow
+    makes an earlier one after it when two triggerers store at the same moment, and gives it what it finds.
+    """
     runs = getattr(stored, "created_dagruns", None)
-    return runs is None or dag_id is None or any(run.dag_id == dag_id for run in runs)
+    if runs is None or dag_id is None:
+        return not after
+    return any(run.dag_id == dag_id and (not after or _is_later(run.run_id, after)) for run in runs)
+
+
+def _is_later(run_id: str, than: str) -> bool:
+    """Whether a run ends its window later: Airflow names the runs that assets make by that time."""
+    return run_id.startswith(_MADE_BY_ASSETS) and than.startswith(_MADE_BY_ASSETS) and run_id > than
 
 
 def _first_stored(event: ObjectEvent, stored_at: datetime) -> datetime:

@@ -24,7 +24,7 @@ _NAMES = ["no time", "nine days ago", "a little ahead", "an hour ahead"]
 def stored(event: ObjectEvent, at: datetime, *dags: str, message: Message | None = None) -> Any:
     """One asset event of Airflow's, with one object event, in a run of each of these DAGs."""
     payload = payload_of([PackedEvent.of(event, message)])
-    runs = [SimpleNamespace(dag_id=dag_id) for dag_id in dags]
+    runs = [run_of(dag_id, at) for dag_id in dags]
     return SimpleNamespace(extra={"payload": payload}, timestamp=at, created_dagruns=runs)
 
 
@@ -37,8 +37,14 @@ def events_of_the_run_of(own: Any, all_stored: Sequence[Any]) -> list[ObjectEven
     return events_of_run(context_of(own), between)
 
 
-def context_of(own: Any) -> dict[str, Any]:
-    run = SimpleNamespace(dag_id="process", conf=None)
+def run_of(dag_id: str, ends: datetime) -> Any:
+    """A run that takes the asset events of its DAG up to a moment, as Airflow names it."""
+    name = f"asset_triggered__{ends.isoformat()}__8fR2x"
+    return SimpleNamespace(dag_id=dag_id, conf=None, run_id=name)
+
+
+def context_of(own: Any, ends: datetime | None = None) -> dict[str, Any]:
+    run = run_of("process", ends or own.timestamp)
     return {"triggering_asset_events": {"asset": [own]}, "dag_run": run}
 
 
@@ -60,9 +66,7 @@ def test_what_airflow_has_stored_before_the_object_was_there_is_not_asked_for() 
         return []
 
     events_of_run({"triggering_asset_events": {"asset": [own]}}, between)
-    ((after, before),) = asked
-    assert after == _NOON - timedelta(minutes=1)
-    assert _NOON + timedelta(seconds=1) < before < _NOON + timedelta(seconds=2)
+    assert asked == [(_NOON - timedelta(minutes=1), _NOON + timedelta(seconds=2))]
 
 
 def test_an_asset_event_of_somebody_else_needs_no_look() -> None:
@@ -86,6 +90,27 @@ def test_an_airflow_that_does_not_say_which_runs_there_were_has_had_one() -> Non
     first, again = stored(event, _NOON), stored(event, _NOON + timedelta(seconds=5))
     del first.created_dagruns
     assert events_of_the_run_of(again, [first, again]) == []
+
+
+def test_what_airflow_gives_to_two_runs_belongs_to_the_one_that_was_there_first() -> None:
+    event = make_event(event_time=_NOON)
+    own = stored(event, _NOON, "process")
+    first, second = run_of("process", _NOON + timedelta(seconds=2)), run_of("process", _NOON)
+    own.created_dagruns = [first, second, run_of("archive", _NOON + timedelta(seconds=9))]
+
+    def got(run: Any) -> list[ObjectEvent]:
+        return events_of_run({"triggering_asset_events": {"asset": [own]}, "dag_run": run}, lambda *_: [own])
+
+    assert got(first) == [event]
+    assert got(second) == []
+
+
+def test_the_name_of_a_run_that_somebody_made_by_hand_says_nothing_of_who_was_first() -> None:
+    event = make_event(event_time=_NOON)
+    own = stored(event, _NOON, "process")
+    by_hand = SimpleNamespace(dag_id="process", conf=None, run_id="zzz")
+    own.created_dagruns = [run_of("process", _NOON), by_hand]
+    assert events_of_run(context_of(own), lambda *_: [own]) == [event]
 
 
 def away(*_: Any) -> list[Any]:
