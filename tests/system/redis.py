@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
-import time
 from pathlib import Path
-from types import TracebackType
 
-from airflow_s3events.demo.processes import Processes, free_port
-
-_UP_IN_SECONDS = 20.0
+from airflow_s3events.demo.processes import Processes
+from tests.system.own_server import OwnServer
 
 
 class RedisMissingError(RuntimeError):
@@ -30,36 +26,21 @@ def find_server() -> str:
     return found
 
 
-class Redis:
+class Redis(OwnServer):
     """One server: ``with Redis(folder) as redis: redis.url``."""
 
     def __init__(self, folder: Path) -> None:
         self._server = find_server()
-        self.port = free_port()
-        self.processes = Processes(folder)
+        super().__init__("Redis", Processes(folder))
 
     @property
     def url(self) -> str:
         """What Celery calls its broker."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def __enter__(self) -> Redis:
+    def _server_command(self) -> list[str]:
         command = [self._server, "--bind", "127.0.0.1", "--port", str(self.port)]
-        command += ["--save", "", "--appendonly", "no"]
-        self.processes.start("redis", command, os.environ)
-        deadline = time.monotonic() + _UP_IN_SECONDS
-        while not self._answers():
-            if self.processes.exit_status("redis") is not None or time.monotonic() > deadline:
-                said = self.processes.log_tail("redis")
-                self.processes.stop_all()
-                raise RuntimeError(f"Redis did not start\n{said}")
-            time.sleep(0.05)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.processes.stop_all()
+        return [*command, "--save", "", "--appendonly", "no"]
 
     def _answers(self) -> bool:
         try:
