@@ -101,8 +101,8 @@ def sweep() -> int:
 def redate(session: Session) -> int:
     """Give asset events that no run would ever take the time that it is now; return how many.
 
-    In several statements: few events are in no run, and to find those first spares a database that does not
-    know it much. MySQL, besides, updates no table from which it selects.
+    In several statements, since few events are in no run, and no database guesses how few. MySQL, besides,
+    updates no table from which it selects.
     """
     from airflow.models.asset import AssetEvent
     from sqlalchemy import func, select, update
