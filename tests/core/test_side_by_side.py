@@ -153,3 +153,11 @@ def test_the_page_says_what_was_lost() -> None:
     written = page.text({"kills": killed})
 
     assert "| stock: watched asset, tuned | 150 | 14 | 10 | 0 |" in written
+
+
+def test_a_side_that_is_not_played_at_every_place_has_a_dash_there() -> None:
+    by = {"4": {"ours": _round(20.0), "stock_sensor": _round(2.0)}, "8": {"ours": _round(30.0)}}
+
+    written = page.text({"workers": _part(by=by)})
+
+    assert f"| objects/s: stock: `SqsSensor`, `TriggerDagRunOperator` | 2 | {growth.NONE} |" in written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.benchmarks import report
@@ -164,24 +164,27 @@ def _grown(parts: Parts, part: str, grown: str) -> str:
     if not rates:
         return ""
     memory = figures.series(parts, part, "tasks_mib")
-    rows = [_grown_row(f"objects/s: {SIDES[side]}", points) for side, points in rates.items()]
+    # Not every side is played at every place.
+    places = sorted({x for points in rates.values() for x in points})
+    rows = [_grown_row(f"objects/s: {SIDES[side]}", points, places) for side, points in rates.items()]
     rows += [
-        _grown_row(f"MiB of its tasks: {SIDES[side]}", points)
+        _grown_row(f"MiB of its tasks: {SIDES[side]}", points, places)
         for side, points in memory.items()
         if any(points.values())
     ]
     return f"## By {grown}\n\n{_GROWTH}\n\n{report.table(rows)}"
 
 
-def _grown_row(name: str, points: Mapping[float, float]) -> dict[str, Any]:
-    return {"": name, **{f"{x:g}": f"{y:g}" for x, y in points.items()}, "growth": growth.words(points)}
+def _grown_row(name: str, points: Mapping[float, float], places: Sequence[float]) -> dict[str, Any]:
+    cells = {f"{x:g}": f"{points[x]:g}" if x in points else growth.NONE for x in places}
+    return {"": name, **cells, "growth": growth.words(points)}
 
 
 def _idle(parts: Parts) -> str:
     if "idle" not in parts:
         return ""
     rows = [
-        _grown_row(f"{what}: {KINDS[kind]}", points)
+        _grown_row(f"{what}: {KINDS[kind]}", points, sorted(points))
         for member, what in (
             ("calls", "calls an hour"),
             ("mib", "MiB of the process"),
