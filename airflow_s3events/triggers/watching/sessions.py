@@ -109,16 +109,9 @@ async def open_haul_stream(
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.hauls import HaulSettings, HaulStream
-    from airflow_s3events.hooks.s3_events import hook_for
     from airflow_s3events.metrics import Meter
 
-    hook = hook_for(
-        arguments.sqs_queue,
-        aws_conn_id=arguments.aws_conn_id,
-        region_name=arguments.region_name,
-        verify=arguments.verify,
-        botocore_config=json.loads(arguments.botocore_config or "null"),
-    )
+    hook = _hook(arguments)
     client = await stack.enter_async_context(hook.open_client())
     clock = AwsClock()
     clock.listen(client)
@@ -139,6 +132,18 @@ async def open_haul_stream(
     await stack.enter_async_context(consumer)
     stack.push_async_callback(stream.finish)
     return stream
+
+
+def _hook(arguments: QueueArguments) -> S3EventsHook:
+    from airflow_s3events.hooks.s3_events import hook_for
+
+    return hook_for(
+        arguments.sqs_queue,
+        aws_conn_id=arguments.aws_conn_id,
+        region_name=arguments.region_name,
+        verify=arguments.verify,
+        botocore_config=json.loads(arguments.botocore_config or "null"),
+    )
 
 
 async def _check(clock: AwsClock, queue: SqsQueue) -> None:
