@@ -15,13 +15,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
 
 from airflow_s3events.demo.aws import EmbeddedAws, NotifyingBucket
 from airflow_s3events.demo.cluster import Cluster
+from airflow_s3events.demo.lifetime import Lifetime
 from airflow_s3events.demo.processes import Processes, free_port
 from airflow_s3events.identity import object_id, run_id
 from airflow_s3events.ledger import Decision, Document
@@ -33,12 +33,13 @@ from airflow_s3events.testing import object_created_body, object_event
 _FATES = ("started",) * 93 + ("unmatched",) * 4 + ("stale",) * 2 + ("put_off",)
 _FOLDERS = ("orders", "invoices/2026/11", "telemetry/eu/plant-7", "returns")
 _UP_IN_SECONDS = 90.0
+_NAME = "api-server"
 #: Who may log in, each with the password ``pw-of-NAME``, and in what role.
 USERS = {"admin": "admin", "reader": "viewer"}
 
 
 @dataclass
-class PageServer:
+class PageServer(Lifetime):
     """``airflow api-server`` with the page, on whatever database the environment names.
 
     Args:
@@ -76,24 +77,20 @@ class PageServer:
             **{f"AIRFLOW__S3EVENTS__{name.upper()}": value for name, value in self.page.items()},
         }
 
-    def __enter__(self) -> PageServer:
+    def bring_up(self) -> None:
+        """Start the server, and wait until it answers."""
         command = [sys.executable, "-m", "airflow", "api-server"]
-        self._processes.start("api-server", command, self.environment)
-        try:
-            self._wait()
-        except BaseException:
-            self._processes.stop_all()
-            raise
-        return self
+        self._processes.start(_NAME, command, self.environment)
+        if not self._processes.wait_for_answer(_NAME, self._answers, _UP_IN_SECONDS):
+            raise RuntimeError(f"the server does not answer\n{self.log()}")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """End the server."""
         self._processes.stop_all()
 
     def log(self) -> str:
         """The last lines of its output."""
-        return self._processes.log_tail("api-server", 60)
+        return self._processes.log_tail(_NAME, 60)
 
     def token(self, user: str) -> str:
         """Log in."""
@@ -111,15 +108,11 @@ class PageServer:
         with httpx.Client(cookies=cookies, timeout=60) as client:
             return client.request(method, f"{self.url}/s3events/{path}", **more)
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + _UP_IN_SECONDS
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/api/v2/version", timeout=5).status_code == httpx.codes.OK:
-                    return
-            if time.monotonic() > deadline or self._processes.exit_status("api-server") is not None:
-                raise RuntimeError(f"the server does not answer\n{self.log()}")
-            time.sleep(0.2)
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/api/v2/version", timeout=5).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
 
 
 def fill_ledger(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from airflow_s3events.demo.cluster import ClusterError
+from airflow_s3events.demo.lifetime import Lifetime
 from airflow_s3events.demo.processes import Processes, free_port
 from airflow_s3events.exceptions import ConfigurationError
 
@@ -35,7 +34,7 @@ class NotifyingBucket:
 
 
 @dataclass
-class EmbeddedAws:
+class EmbeddedAws(Lifetime):
     """S3 and SQS on a free loopback port, in memory.
 
     ::
@@ -75,19 +74,10 @@ class EmbeddedAws:
         """A boto3 SQS client."""
         return self._client("sqs")
 
-    def __enter__(self) -> EmbeddedAws:
-        try:
-            self.start()
-            self.wait_up()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def bring_up(self) -> None:
+        """Start the server, and wait until it answers."""
+        self.start()
+        self.wait_up()
 
     def start(self) -> None:
         """Start the server; returns without waiting. After a ``stop`` it comes back empty on the same port.
@@ -106,11 +96,8 @@ class EmbeddedAws:
 
         :raises ClusterError: it ended, or time is up; the text ends with its last log lines.
         """
-        deadline = time.monotonic() + timeout_seconds
-        while not self._answers():
-            if self._processes.exit_status(_NAME) is not None or time.monotonic() > deadline:
-                raise ClusterError(f"the embedded AWS did not start\n{self._processes.log_tail(_NAME)}")
-            time.sleep(0.05)
+        if not self._processes.wait_for_answer(_NAME, self._answers, timeout_seconds):
+            raise ClusterError(f"the embedded AWS did not start\n{self._processes.log_tail(_NAME)}")
 
     def stop(self) -> None:
         """End the server; all buckets and queues are gone."""

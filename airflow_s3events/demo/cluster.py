@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from airflow_s3events.demo.airflow_api import AirflowApi, api_of
+from airflow_s3events.demo.lifetime import Lifetime
 from airflow_s3events.demo.lines import LINES, WEBSERVER_CONFIG, installed_major
 from airflow_s3events.demo.processes import Processes, free_port, send_signal
 
@@ -30,7 +30,7 @@ class ClusterError(RuntimeError):
 
 
 @dataclass
-class Cluster:
+class Cluster(Lifetime):
     """A whole Airflow in one folder: API server, scheduler with LocalExecutor, DAG processor and triggerer.
 
     On Airflow 2 the webserver serves the API and the scheduler processes the DAG files.
@@ -90,19 +90,10 @@ class Cluster:
         """The environment of the components, for an ``airflow`` command line of the caller's own."""
         return dict(self._variables)
 
-    def __enter__(self) -> Cluster:
-        try:
-            self.start()
-            self.wait_healthy()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def bring_up(self) -> None:
+        """Start every component, and wait until all are healthy."""
+        self.start()
+        self.wait_healthy()
 
     def start(self) -> None:
         """Create the database, then start every component; returns without waiting for them.

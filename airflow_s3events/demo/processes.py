@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 MARK = "S3EVENTS_PROCESS_MARK"
@@ -125,6 +125,15 @@ class Processes:
         :raises subprocess.TimeoutExpired: it did not end in time.
         """
         return self._main[name].wait(timeout_seconds)
+
+    def wait_for_answer(self, name: str, answers: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Ask ``answers`` until it is so; False where the main process of ``name`` ended, or time is up."""
+        deadline = time.monotonic() + timeout_seconds
+        while not answers():
+            if self.exit_status(name) is not None or time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
     def exit_status(self, name: str) -> int | None:
         """None while the main process of ``name`` lives; else its exit status, negative for a signal."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
-from types import TracebackType
-from typing import TYPE_CHECKING
 
+from airflow_s3events.demo.lifetime import Lifetime
 from airflow_s3events.demo.processes import Processes, free_port
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 UP_IN_SECONDS = 60.0
 _PROCESS = "server"
 
 
-class OwnServer:
+class OwnServer(Lifetime):
     """``with`` it, the server runs.
 
     Args:
@@ -31,19 +26,10 @@ class OwnServer:
         self.processes = processes
         self.port = free_port()
 
-    def __enter__(self) -> Self:
-        try:
-            self._prepare()
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def bring_up(self) -> None:
+        """Start the server, and wait until it answers."""
+        self._prepare()
+        self._start()
 
     def stop(self) -> None:
         """End the server."""
@@ -62,8 +48,5 @@ class OwnServer:
 
     def _start(self) -> None:
         self.processes.start(_PROCESS, self._server_command(), os.environ, user=self._user)
-        deadline = time.monotonic() + UP_IN_SECONDS
-        while not self._answers():
-            if self.processes.exit_status(_PROCESS) is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self._name} did not start\n{self.processes.log_tail(_PROCESS)}")
-            time.sleep(0.05)
+        if not self.processes.wait_for_answer(_PROCESS, self._answers, UP_IN_SECONDS):
+            raise RuntimeError(f"{self._name} did not start\n{self.processes.log_tail(_PROCESS)}")
