@@ -13,6 +13,19 @@ from airflow_s3events.exceptions import SkewedClockError
 _MOST_SECONDS = 5.0
 
 
+def date_of(answer: Mapping[str, Any]) -> float | None:
+    """Return what AWS's clock showed when it answered, in whole seconds; None where the answer has no Date.
+
+    Args:
+        answer: What a call of botocore or aiobotocore returned.
+    """
+    text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return None if text is None else parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError):
+        return None  # a store of its own kind
+
+
 class AwsClock:
     """What AWS's clock shows by now: its Date in the latest answer, and the time that has gone by since.
 
@@ -67,10 +80,6 @@ class AwsClock:
             )
 
     def _note(self, parsed: Mapping[str, Any], **_: Any) -> None:
-        headers = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        try:
-            date = parsedate_to_datetime(headers.get("date") or "")
-        except ValueError:
-            return  # a store of its own kind: it does not tell
-        # Half a second: what a Date leaves out, on average.
-        self._difference = date.timestamp() + 0.5 - self._elapsed()
+        if (answered_at := date_of(parsed)) is not None:
+            # Half a second: what a Date leaves out, on average.
+            self._difference = answered_at + 0.5 - self._elapsed()

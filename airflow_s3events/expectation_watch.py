@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from airflow_s3events.aws_clock import date_of
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.expectations import (
@@ -95,7 +95,7 @@ class ExpectationWatch:
         async with self._translated(pattern):
             request = {"Bucket": self.bucket, "Prefix": literal_prefix(pattern)}
             async for page in self.client.get_paginator("list_objects_v2").paginate(**request):
-                now = _clock_of(page) or self.clock()
+                now = date_of(page) or self.clock()
                 start = rule.window(day, now)[0] - self.tolerance_seconds
                 for event in self._events(page):
                     written = event.event_time.timestamp() if event.event_time else now
@@ -125,12 +125,3 @@ class ExpectationWatch:
     def _translated(self, pattern: str) -> AbstractAsyncContextManager[None]:
         what = f"ListObjectsV2 of s3://{self.bucket}/{literal_prefix(pattern)}"
         return translated(what, _SETTINGS, otherwise="S3 refuses it")
-
-
-def _clock_of(page: Mapping[str, Any]) -> float | None:
-    """Return what S3's clock showed when it answered: the Date of every answer of HTTP, in whole seconds."""
-    text = page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    try:
-        return None if text is None else parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
-        return None
