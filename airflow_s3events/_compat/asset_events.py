@@ -22,7 +22,7 @@ def asset_events_between(asset: Any, after: datetime, before: datetime) -> list[
     from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.comms import GetAssetEventByAsset
 
-    from airflow_s3events._compat.supervisor_runs import send
+    from airflow_s3events._compat.supervisor_runs import outage_of, send
 
     known = GetAssetEventByAsset.model_fields
     both = (("after", after), ("before", before))
@@ -30,7 +30,7 @@ def asset_events_between(asset: Any, after: datetime, before: datetime) -> list[
     try:
         answer = send(GetAssetEventByAsset(name=asset.name, uri=asset.uri, **window))
     except AirflowRuntimeError as error:
-        raise OutageError(f"asset events of {asset.name!r}: {error}") from error
+        raise OutageError(f"asset events of {asset.name!r}: {outage_of(error)}") from error
     return [event for event in answer.asset_events if after <= event.timestamp <= before]
 
 

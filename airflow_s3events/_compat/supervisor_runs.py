@@ -204,12 +204,16 @@ def send(request: Any) -> Any:
 def _translated(dag_id: str, error: AirflowRuntimeError) -> RouteError | OutageError:
     """Tell a refusal of one DAG from an API server that is away, broken, throttling or not letting us in."""
     detail = error.error.detail or {}
-    status = detail.get("status_code")
-    reason = _reason(detail) or str(detail.get("message") or error)
-    if status in _REFUSALS:
+    if detail.get("status_code") in _REFUSALS:
         error_type = RouteError if _names_the_dag(detail) else RunRefusedError
-        return error_type(f"Airflow refuses DAG {dag_id!r}: {reason}")
-    return OutageError(f"Airflow's API server answered {status or 'nothing'}: {reason}")
+        return error_type(f"Airflow refuses DAG {dag_id!r}: {_reason(error)}")
+    return outage_of(error)
+
+
+def outage_of(error: AirflowRuntimeError) -> OutageError:
+    """Return that the API server is away, or broken, with what it said."""
+    status = (error.error.detail or {}).get("status_code")
+    return OutageError(f"Airflow's API server answered {status or 'nothing'}: {_reason(error)}")
 
 
 def _names_the_dag(detail: dict[str, Any]) -> bool:
@@ -222,6 +226,7 @@ def _inner(detail: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _reason(detail: dict[str, Any]) -> str | None:
+def _reason(error: AirflowRuntimeError) -> str:
+    detail = error.error.detail or {}
     inner = _inner(detail)
-    return str(inner.get("message") or inner.get("reason") or "") or None
+    return str(inner.get("message") or inner.get("reason") or detail.get("message") or error)
