@@ -44,7 +44,7 @@ def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEv
     found += map(ObjectEvent.deserialize, conf.get(EVENTS_MEMBER, ()))
     for asset, asset_events in (context.get("triggering_asset_events") or {}).items():
         packs = list(_packs(asset_events))
-        found += _own_events(asset, packs, earlier, *_name_of(dag_run))
+        found += _own_events(asset, packs, earlier, dag_run)
     return [_at_airflow_edge(event) for event in found]
 
 
@@ -56,10 +56,6 @@ def contexts_of_run(context: Mapping[str, Any]) -> list[TraceContext]:
     return contexts_in(conf, *(extra.get("payload") for extra in extras if isinstance(extra, Mapping)))
 
 
-def _name_of(dag_run: Any) -> tuple[str | None, str]:
-    return getattr(dag_run, "dag_id", None), getattr(dag_run, "run_id", "")
-
-
 def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
     for stored in asset_events:
         pack = read_pack(stored.extra, stored.timestamp)
@@ -67,18 +63,16 @@ def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
             yield pack
 
 
-def _own_events(
-    asset: Any, packs: list[AssetPack], earlier: Earlier, dag_id: str | None, run_id: str
-) -> list[ObjectEvent]:
+def _own_events(asset: Any, packs: list[AssetPack], earlier: Earlier, dag_run: Any) -> list[ObjectEvent]:
     """Return what of ``packs`` belongs to this run: no object event is in anything older than itself."""
     since = [_first_stored(event, pack.stored_at) for pack in packs for event in pack.events.values()]
     if not since:
         return []
     first, last = min(pack.stored_at for pack in packs), max(pack.stored_at for pack in packs)
     try:
-        stored = [one for one in earlier(asset, min(since), last) if _is_in_a_run(one, dag_id)]
+        stored = [(one, _runs_with(one, dag_run)) for one in earlier(asset, min(since), last)]
     except OutageError as error:
-        if any(pack.again for pack in packs):
+        if any(pack.may_be_again for pack in packs):
             raise
         # Up to 3.3.2 Airflow fails here for as long as another DAG on the asset has not begun with one of
         # its runs (apache/airflow issue 71360).
@@ -86,23 +80,22 @@ def _own_events(
             "Airflow does not say what earlier runs had; these events came for the first time: %s", error
         )
         return own_events(packs)
-    taken = {one.timestamp for one in stored if _is_in_a_run(one, dag_id, after=run_id)}
+    # A run that ends its window later was there before: Airflow makes an earlier one after it when two
+    # triggerers store at the same moment, and gives it what it finds.
+    taken = {
+        one.timestamp for one, runs in stored if any(_is_later(run, dag_run.run_id) for run in runs or ())
+    }
     return own_events(
         [pack for pack in packs if pack.stored_at not in taken],
-        _packs(one for one in stored if one.timestamp < first),
+        # What is in no run, though older than this one, has been passed by.
+        _packs(one for one, runs in stored if one.timestamp < first and runs != []),
     )
 
 
-def _is_in_a_run(stored: Any, dag_id: str | None, *, after: str = "") -> bool:
-    """Whether a run of the DAG has it: what is in none, though older than this one, has been passed by.
-
-    With ``after``, whether a run that ends its window later has it, too. Such a run was there before: Airflow
-    makes an earlier one after it when two triggerers store at the same moment, and gives it what it finds.
-    """
-    runs = getattr(stored, "created_dagruns", None)
-    if runs is None or dag_id is None:
-        return not after
-    return any(run.dag_id == dag_id and (not after or _is_later(run.run_id, after)) for run in runs)
+def _runs_with(stored: Any, dag_run: Any) -> list[str] | None:
+    """Return the ids of the runs of the DAG that have an asset event; None where Airflow does not tell."""
+    runs, dag_id = getattr(stored, "created_dagruns", None), getattr(dag_run, "dag_id", None)
+    return None if runs is None or dag_id is None else [run.run_id for run in runs if run.dag_id == dag_id]
 
 
 def _is_later(run_id: str, than: str) -> bool:

@@ -19,7 +19,7 @@ from airflow_s3events.messages import Message
 
 #: The member of an asset event's payload that holds the object events: written here, read here.
 PACK_MEMBER = "s3_events"
-#: And the one that holds the event ids of those that may have been stored before, where there are any.
+#: And the one that is there, and true, where some of them may have been stored before.
 _AGAIN_MEMBER = "s3_events_again"
 #: Object events of one asset event, by default: every task of the run gets all of them.
 PACK_COUNT = 100
@@ -72,9 +72,10 @@ def payload_of(events: Sequence[PackedEvent], carrier: Mapping[str, str] | None 
 
     ``carrier`` names the span that made it, where there is one.
     """
-    again = [packed.data["event_id"] for packed in events if packed.message and packed.message.may_be_again]
     payload: dict[str, Any] = {PACK_MEMBER: [dict(packed.data) for packed in events], **(carrier or {})}
-    return {**payload, _AGAIN_MEMBER: again} if again else payload
+    if any(packed.message is not None and packed.message.may_be_again for packed in events):
+        payload[_AGAIN_MEMBER] = True
+    return payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ class AssetPack:
     stored_at: datetime
     #: By event id, in order.
     events: Mapping[str, ObjectEvent]
-    #: Which of them may have been stored before, by what their messages said.
-    again: frozenset[str] = frozenset()
+    #: Whether some of them may have been stored before, by what their messages said.
+    may_be_again: bool = False
 
 
 def read_pack(extra: Any, stored_at: datetime) -> AssetPack | None:
@@ -105,7 +106,7 @@ def read_pack(extra: Any, stored_at: datetime) -> AssetPack | None:
     for data in members:
         event = ObjectEvent.deserialize(data)
         events.setdefault(str(data.get("event_id") or event_id(event)), event)
-    return AssetPack(stored_at, events, frozenset(map(str, payload.get(_AGAIN_MEMBER, ()))))
+    return AssetPack(stored_at, events, bool(payload.get(_AGAIN_MEMBER)))
 
 
 def own_events(packs: Iterable[AssetPack], earlier: Iterable[AssetPack] = ()) -> list[ObjectEvent]:

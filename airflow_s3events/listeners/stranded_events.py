@@ -175,9 +175,9 @@ def stranded() -> Select[Any]:
 
 def left_alone(after: int) -> Select[Any]:
     """Select the ids above ``after`` of our asset events that are in no run, with nothing queued for them."""
-    from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel
+    from airflow.models.asset import AssetEvent, AssetModel
     from airflow.models.trigger import Trigger
-    from sqlalchemy import exists, select
+    from sqlalchemy import select
 
     return (
         select(AssetEvent.id)
@@ -185,8 +185,7 @@ def left_alone(after: int) -> Select[Any]:
         .where(
             AssetEvent.id > after,
             AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
-            ~exists().where(_taken().c.event_id == AssetEvent.id),
-            ~exists().where(AssetDagRunQueue.asset_id == AssetEvent.asset_id),
+            *_is_left_alone(),
         )
     )
 
@@ -201,8 +200,8 @@ def dated_back(waiting: Sequence[int], now: datetime) -> Select[Any]:
         waiting: Ids of asset events.
         now: Runs whose time is later are left out.
     """
-    from airflow.models.asset import AssetDagRunQueue, AssetEvent, DagScheduleAssetReference
-    from sqlalchemy import exists, select
+    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
+    from sqlalchemy import select
 
     return (
         select(AssetEvent.id)
@@ -210,10 +209,21 @@ def dated_back(waiting: Sequence[int], now: datetime) -> Select[Any]:
         .join(DagScheduleAssetReference, DagScheduleAssetReference.asset_id == AssetEvent.asset_id)
         .where(
             AssetEvent.id.in_(waiting),
-            ~exists().where(_taken().c.event_id == AssetEvent.id),
-            ~exists().where(AssetDagRunQueue.asset_id == AssetEvent.asset_id),
+            # Once more: a scheduler may have been at work since.
+            *_is_left_alone(),
             _has_passed(now),
         )
+    )
+
+
+def _is_left_alone() -> tuple[Any, ...]:
+    """Whether an asset event is in no run of any DAG, with nothing queued for its asset."""
+    from airflow.models.asset import AssetDagRunQueue, AssetEvent
+    from sqlalchemy import exists
+
+    return (
+        ~exists().where(_taken().c.event_id == AssetEvent.id),
+        ~exists().where(AssetDagRunQueue.asset_id == AssetEvent.asset_id),
     )
 
 
