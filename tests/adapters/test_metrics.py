@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import pytest
 
-from airflow_s3events import S3EventAssetTrigger
 from airflow_s3events._compat.stats import _stats, emitter
 from airflow_s3events.metrics import METRICS, PREFIX, Sample
 from airflow_s3events.testing import object_created_body
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from tests.adapters.test_dispatch_operator import Side, deferral_of, operator_of, upload
+from tests.adapters.watched import watched
 from tests.lines import AIRFLOW
 from tests.statsd import StatsdServer
 
@@ -129,30 +129,13 @@ async def test_a_watcher_of_an_asset_counts_what_it_packed(
 ) -> None:
     if AIRFLOW < (3, 0):
         pytest.skip("assets have watchers from Airflow 3.0 on")
-    await watch(sqs, queue)
+    sqs.send_message(QueueUrl=queue, MessageBody=object_created_body("landing", "in/a.csv"))
+    async with watched(queue) as (stream, watcher):
+        haul = await anext(stream.hauls())
+        haul.take(watcher)
+        stream.resolve(haul)
     sums = await asyncio.to_thread(statsd.sums)
     assert (sums["events.packed"], sums["events.read"], sums["messages.received"]) == (1, 1, 1)
-
-
-async def watch(sqs: Any, queue: str) -> None:
-    """Open the queue as every way of watching does, and take one haul."""
-    from contextlib import AsyncExitStack
-
-    from airflow_s3events.filters import everything
-    from airflow_s3events.triggers.watching.sessions import QueueArguments, open_haul_stream
-    from airflow_s3events.watchers import Watcher, Watchers
-
-    trigger = S3EventAssetTrigger(sqs_queue=queue, watcher="landing")
-    arguments = QueueArguments.of(trigger.serialize()[1])
-    sqs.send_message(QueueUrl=queue, MessageBody=object_created_body("landing", "in/a.csv"))
-    watchers, watcher = Watchers(), Watcher("landing", everything)
-    watchers.join(watcher)
-    async with AsyncExitStack() as stack:
-        stream = await open_haul_stream(stack, arguments, watchers)
-        async for haul in stream.hauls():
-            haul.take(watcher)
-            stream.resolve(haul)
-            break
 
 
 def test_every_name_of_the_table_comes_through_airflow_s_own_stats(statsd: StatsdServer) -> None:

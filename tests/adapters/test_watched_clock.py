@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -12,9 +10,8 @@ import pytest
 
 from airflow_s3events import aws_clock
 from airflow_s3events.exceptions import SkewedClockError
-from airflow_s3events.filters import everything
 from airflow_s3events.testing import object_created_body
-from airflow_s3events.watchers import Watcher, Watchers
+from tests.adapters.watched import watched
 from tests.lines import AIRFLOW
 
 pytestmark = [
@@ -39,18 +36,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@asynccontextmanager
-async def opened(queue: str) -> AsyncIterator[Any]:
-    from airflow_s3events import S3EventAssetTrigger
-    from airflow_s3events.triggers.watching.sessions import QueueArguments, open_haul_stream
-
-    trigger = S3EventAssetTrigger(sqs_queue=queue, watcher="landing")
-    watchers = Watchers()
-    watchers.join(Watcher("landing", everything))
-    async with AsyncExitStack() as stack:
-        yield await open_haul_stream(stack, QueueArguments.of(trigger.serialize()[1]), watchers)
-
-
 def receives(sqs: Any, queue: str) -> int:
     """How often the one message of a queue has been received, this time not counted."""
     answer = sqs.receive_message(
@@ -64,7 +49,7 @@ async def test_nothing_is_received_while_the_clock_is_wrong(sqs: Any, queue: str
     sqs.send_message(QueueUrl=queue, MessageBody=object_created_body("landing", "in/a.csv"))
     clock.seconds = -420.0
     with pytest.raises(SkewedClockError, match="420 s behind"):
-        async with opened(queue):
+        async with watched(queue):
             pass
     assert receives(sqs, queue) == 0
 
@@ -72,7 +57,7 @@ async def test_nothing_is_received_while_the_clock_is_wrong(sqs: Any, queue: str
 async def test_what_was_received_when_the_clock_jumped_comes_again(
     sqs: Any, queue: str, clock: Clock
 ) -> None:
-    async with opened(queue) as stream:
+    async with watched(queue) as (stream, _):
         sqs.send_message(QueueUrl=queue, MessageBody=object_created_body("landing", "in/a.csv"))
         clock.seconds = 3_600.0
         with pytest.raises(SkewedClockError, match="3,600 s ahead"):

@@ -78,8 +78,7 @@ class Watching:
         self._folder = folder
         self._names = {f"{bucket.bucket}-{short}": prefix for short, prefix in prefixes.items()}
         values = {"watchers": self._names, "folder": str(folder), "seconds": seconds, "active": active}
-        values["beside"] = beside_seconds
-        source = _DAG % {**values, "asset": _OURS % bucket.queue_url}
+        source = _DAG % {**values, "beside": beside_seconds, "asset": _OURS % bucket.queue_url}
         dag_ids = [*self._names, *(f"{name}-beside" for name in self._names if beside_seconds)]
         add_dags(source + "".join(f"\n# dag_id={dag_id!r}" for dag_id in dag_ids))
 

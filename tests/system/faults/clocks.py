@@ -44,7 +44,7 @@ def find_library() -> Path | None:
     return found[0] if found else None
 
 
-def jump_of(kill: Kill, jumps: Sequence[int] = JUMPS) -> int:
+def jump_of(kill: Kill, jumps: Sequence[int]) -> int:
     """By how many seconds the seed lets the clock jump."""
     return jumps[int(kill.share * 100) % len(jumps)]
 
