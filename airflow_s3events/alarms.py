@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from airflow_s3events.anomaly import Anomaly, AnomalyWatch, BucketWatch, buckets_of
+from airflow_s3events.dispatch.journal import Journal, Order
+from airflow_s3events.dispatch.starting import Outcome, Runs
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import RouteError
 from airflow_s3events.identity import event_id
-from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.routing import Route
-from airflow_s3events.starting import Outcome, Runs
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from airflow_s3events.audit_records import AuditRecord, log_calls, object_key
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.decision_log import DecisionLog
+from airflow_s3events.dispatch.starting import Outcome
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError
@@ -26,7 +27,6 @@ from airflow_s3events.identity import event_id
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.settlement import Disposition
-from airflow_s3events.starting import Outcome
 
 #: Seconds between two writes, and so the age of what a kill takes along.
 WRITE_SECONDS = 10.0

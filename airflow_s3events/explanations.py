@@ -19,7 +19,7 @@ MEANING: Mapping[str, str] = {
     "joined": "its run was there, and is waited for",
     "stale": "a newer event of the same object stands for it",
     "unmatched": "no route takes it",
-    "ignored": "older than ignore_before",
+    "ignored": "older than ignore_before or max_age_seconds",
     "dropped": "the scorer dropped it",
     "put_off": "given back to the queue; it comes again",
     "grouped": "in a group that waits to be closed",

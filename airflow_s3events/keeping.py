@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from airflow_s3events.consumer import Consumer
+from airflow_s3events.dispatch.starting import name_of
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.exceptions import BodyError, OutageError
 from airflow_s3events.holding import Holder, Run, Waiting
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Routes
 from airflow_s3events.settlement import RunState, may_start_again
-from airflow_s3events.starting import name_of
 
 _T = TypeVar("_T")
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from airflow_s3events.dispatch.gates import Closed, Gate, TargetState
+from airflow_s3events.dispatch.turns import Turns
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
-from airflow_s3events.gates import Closed, Gate, TargetState
 from airflow_s3events.identity import run_id
 from airflow_s3events.ledger import Decision, Ledger, Write
 from airflow_s3events.ledger.entries import RECONCILE
@@ -26,7 +27,6 @@ from airflow_s3events.ledger.turns import Ask, Busy
 from airflow_s3events.listings import ListedPage, Listing
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
-from airflow_s3events.turns import Turns
 
 log = logging.getLogger(__name__)
 

@@ -3,16 +3,19 @@
 from airflow.sdk import dag, get_current_context, task
 
 from airflow_s3events import Batch, Route, events_of, s3_event_dispatcher
-from airflow_s3events.filters import event_type
+from airflow_s3events.filters import event_type, regex
+
+DAY = r"orders/(?P<day>\d{4}-\d{2}-\d{2})/"
 
 dispatcher = s3_event_dispatcher(
     dag_id="days_dispatcher",
     sqs_queue="orders-events",
     routes=Route(
         dag_id="load_day",
-        when=event_type("ObjectCreated:*"),
+        # A key without a day would be a batch alone.
+        when=event_type("ObjectCreated:*") & regex(DAY),
         batch=Batch(
-            by=r"orders/(?P<day>\d{4}-\d{2}-\d{2})/",
+            by=DAY,
             # Spark writes it last; half a minute more, since SQS promises no order.
             marker="_SUCCESS",
             # Where no marker comes: ten minutes of silence, or as many files as one run shall have.

@@ -53,8 +53,8 @@ else:
     from airflow.exceptions import AirflowFailException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
+    from airflow_s3events.dispatch.starting import Runs
     from airflow_s3events.holding import RunCounts
-    from airflow_s3events.starting import Runs
 
 __all__ = [
     "DAG",

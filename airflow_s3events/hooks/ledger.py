@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_s3events._compat import BaseHook
+from airflow_s3events.dispatch.journal import Journal, Order
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger, LedgerSettings
 from airflow_s3events.ledger.address import LedgerAddress, open_store
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_s3events.dispatch import gates_of
-from airflow_s3events.gates import Closed
+from airflow_s3events.dispatch.gates import Closed, gates_of
 from airflow_s3events.hooks.ledger import open_ledger
 from airflow_s3events.hooks.s3_events import bucket_hook
 from airflow_s3events.ledger import LedgerSettings

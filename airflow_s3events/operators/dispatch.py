@@ -17,9 +17,9 @@ from airflow_s3events.triggers.s3_event_hold import S3EventHoldTrigger
 
 if TYPE_CHECKING:
     from airflow_s3events.anomaly import AnomalyWatch
-    from airflow_s3events.gates import Closed
+    from airflow_s3events.dispatch.gates import Closed
+    from airflow_s3events.dispatch.journal import Ordering
     from airflow_s3events.hooks.s3_events import S3EventsHook
-    from airflow_s3events.journal import Ordering
     from airflow_s3events.ledger import LedgerSettings
     from airflow_s3events.routing import Route, Routes
     from airflow_s3events.scores import ScoreFunction

@@ -21,9 +21,9 @@ from airflow_s3events.exceptions import OutageError
 from airflow_s3events.outages import through_outages
 
 if TYPE_CHECKING:
+    from airflow_s3events.dispatch.gates import Closed
+    from airflow_s3events.dispatch.journal import Ordering
     from airflow_s3events.filters import EventFilter
-    from airflow_s3events.gates import Closed
-    from airflow_s3events.journal import Ordering
     from airflow_s3events.ledger import LedgerSettings
     from airflow_s3events.reconcile import ReconcileSettings
     from airflow_s3events.routing import Route, Routes
@@ -144,8 +144,8 @@ class S3ReconcileOperator(BaseOperator):
         return self.execute(context)
 
     def _settings(self) -> ReconcileSettings:
+        from airflow_s3events.dispatch.journal import Order
         from airflow_s3events.filters import EventFilter, everything
-        from airflow_s3events.journal import Order
         from airflow_s3events.ledger.address import LedgerAddress
         from airflow_s3events.reconcile import ReconcileSettings, moment_of, unasking
         from airflow_s3events.routing import Routes

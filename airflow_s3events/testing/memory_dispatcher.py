@@ -6,13 +6,14 @@ import asyncio
 from typing import Any
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Journal
+from airflow_s3events.dispatch.scoring import Asker, ScorerError, load_scorer
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.journal import Journal
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.routing import Routes
 from airflow_s3events.scores import ScoreFunction
-from airflow_s3events.scoring import Asker, ScorerError, load_scorer
 from airflow_s3events.testing.memory_queue import InMemoryQueue
 from airflow_s3events.testing.memory_runs import InMemoryRuns, StartedRun
 from airflow_s3events.testing.virtual_time import run_in_virtual_time

@@ -12,8 +12,9 @@ import statistics
 import time
 from typing import Any
 
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
-from airflow_s3events.journal import Journal, Order
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Journal, Order
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.ledger import Ledger
 from airflow_s3events.ledger.sql import SqlStore
 from airflow_s3events.messages import Message

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.metrics import Meter, Sample
 from airflow_s3events.reporting import DISPATCHED, Reporter, note_consumer, note_outcomes
 from airflow_s3events.routing import Routes

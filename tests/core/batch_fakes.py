@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Journal
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.journal import Journal
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.looks import Content
 from airflow_s3events.messages import Message

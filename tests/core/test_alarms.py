@@ -7,8 +7,9 @@ from typing import Any
 
 from airflow_s3events.alarms import Alarms, WatchingJournal
 from airflow_s3events.anomaly import AnomalyWatch
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
-from airflow_s3events.journal import Order
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Order
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.metrics import Meter
 from airflow_s3events.routing import Routes

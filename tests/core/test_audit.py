@@ -15,13 +15,13 @@ from airflow_s3events.audit import AuditTrail
 from airflow_s3events.audit_address import AuditAddress
 from airflow_s3events.audit_records import AuditRecord, log_calls, object_key
 from airflow_s3events.decision_log import DecisionLog
+from airflow_s3events.dispatch.starting import Outcome
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.identity import event_id
 from airflow_s3events.metrics import Meter
 from airflow_s3events.policies import Resources, role_policy
 from airflow_s3events.settlement import Disposition
-from airflow_s3events.starting import Outcome
 from airflow_s3events.testing import object_event, run_in_virtual_time
 from tests.core.test_dispatch import World, message
 from tests.core.test_dispatch import record as s3_record

@@ -11,6 +11,7 @@ from airflow_s3events import filters as f
 from airflow_s3events.audit import AuditTrail
 from airflow_s3events.audit_records import AuditRecord
 from airflow_s3events.decision_log import DecisionLog
+from airflow_s3events.dispatch.starting import name_of
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.holding import Ended, Holder, Waiting
 from airflow_s3events.ledger import Ledger, MemoryStore
@@ -18,7 +19,6 @@ from airflow_s3events.ledger.entries import Decision
 from airflow_s3events.metrics import Meter
 from airflow_s3events.routing import Batch, Routes
 from airflow_s3events.settlement import Disposition, RunState
-from airflow_s3events.starting import name_of
 from tests.core.batch_fakes import BY
 from tests.core.batch_fakes import World as Batches
 from tests.core.dispatch_fakes import FakeInbox, FakeRuns

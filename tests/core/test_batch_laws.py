@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Journal
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.exceptions import RouteError
-from airflow_s3events.journal import Journal
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.routing import Batch, Route, Routes
 from airflow_s3events.testing import InMemoryQueue, bodies, run_in_virtual_time

@@ -11,10 +11,11 @@ import pytest
 from airflow_s3events.consumer import Consumer, ConsumerSettings
 from airflow_s3events.decision_lines import Limiter, key_digest
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Journal, Order
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.exceptions import OutageError, RouteError
 from airflow_s3events.filters import prefix
-from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.testing import InMemoryQueue, object_created_body, run_in_virtual_time

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.exceptions import ChannelError, OutageError
 from airflow_s3events.filters import predicate, prefix
 from airflow_s3events.messages import ATTEMPT_ATTRIBUTE, Message

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_s3events import filters as f
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.routing import Route, Routes
 from tests.core.dispatch_fakes import FakeInbox, FakeRuns
 from tests.core.test_enrich import GOLD, FakeS3, message

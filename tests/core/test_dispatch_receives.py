@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.gates import Closed
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.filters import prefix
-from airflow_s3events.gates import Closed
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
 from airflow_s3events.testing import InMemoryQueue, run_in_virtual_time

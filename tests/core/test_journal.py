@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Journal, Order
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.identity import event_id, run_id
-from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Entry, Ledger, MemoryStore
 from airflow_s3events.ledger.entries import RECONCILE
 from airflow_s3events.looks import Location, object_event

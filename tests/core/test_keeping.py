@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_s3events.consumer import Consumer, ConsumerSettings
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.holding import Holder
 from airflow_s3events.identity import run_id

@@ -26,11 +26,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings, gates_of
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.gates import gates_of
+from airflow_s3events.dispatch.journal import Journal, Order
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import utc_text
 from airflow_s3events.identity import event_id, object_id
-from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.listings import ListedPage
 from airflow_s3events.looks import Location, object_event

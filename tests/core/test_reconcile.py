@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_s3events.dispatch import gates_of
+from airflow_s3events.dispatch.gates import gates_of
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import suffix

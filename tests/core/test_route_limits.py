@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.gates import Pace
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import prefix
-from airflow_s3events.gates import Pace
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
 from tests.core.dispatch_fakes import FakeInbox, FakeRuns

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_s3events.dispatch.starting import name_of
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.identity import event_id
 from airflow_s3events.routing import Route
-from airflow_s3events.starting import name_of
 from tests.core.filter_strategies import events, make_event
 
 DAY = "orders/(?P<day>[0-9-]+)/"

@@ -14,16 +14,17 @@ import pytest
 from airflow_s3events import filters as f
 from airflow_s3events.decision_lines import key_digest
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.journal import Journal, Order
+from airflow_s3events.dispatch.scoring import MOST_HUNG, ScorerError, ThreadAsker, check_scorer, load_scorer
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.facts import ObjectFacts
 from airflow_s3events.identity import event_id
-from airflow_s3events.journal import Journal, Order
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.routing import Route, Routes
 from airflow_s3events.scores import Score
-from airflow_s3events.scoring import MOST_HUNG, ScorerError, ThreadAsker, check_scorer, load_scorer
 from airflow_s3events.testing import Clock, InMemoryDispatcher, InMemoryQueue
 from tests.core.dispatch_fakes import FakeInbox, FakeRuns
 from tests.core.filter_strategies import make_event

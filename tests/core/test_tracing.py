@@ -18,7 +18,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import get_current_span
 
 from airflow_s3events.context import contexts_of_run
-from airflow_s3events.dispatch import Dispatcher, DispatchSettings
+from airflow_s3events.dispatch.dispatcher import Dispatcher
+from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.messages import Message
 from airflow_s3events.packs import PackedEvent, payload_of
 from airflow_s3events.routing import Route, Routes

@@ -34,7 +34,7 @@ def layers() -> str:
     """Return the layers, from top to bottom, a line each."""
     toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     contracts = toml.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (found,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    (found,) = [contract["layers"] for contract in contracts if contract.get("containers") == [PACKAGE.name]]
     return "".join(f"{_with_note(layer)}\n" for layer in found if layer != "__main__")
 
 

@@ -59,7 +59,7 @@ def check(operator: S3EventDispatchOperator) -> None:
 
 def _check_ledger(operator: S3EventDispatchOperator, routes: Routes) -> None:
     """Look at what is done with a ledger."""
-    from airflow_s3events.journal import Order
+    from airflow_s3events.dispatch.journal import Order
 
     Order.of(operator.ordering, ledger=operator.ledger)
     if operator.ordering == "per_key" and operator.acknowledge == "run_succeeded":
@@ -146,7 +146,7 @@ def _check_anomaly(operator: S3EventDispatchOperator) -> None:
 
 
 def _check_scorer(operator: S3EventDispatchOperator) -> None:
-    from airflow_s3events.scoring import check_scorer
+    from airflow_s3events.dispatch.scoring import check_scorer
 
     seconds: Any = operator.scorer_timeout_seconds
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:

@@ -12,27 +12,27 @@ from airflow_s3events._compat import airflow_runs
 from airflow_s3events._compat.signs import sign_writer
 from airflow_s3events._compat.stats import emitter
 from airflow_s3events._compat.traces import open_tracing
+from airflow_s3events.dispatch.gates import all_waiting
 from airflow_s3events.exceptions import ConfigurationError, OutageError
-from airflow_s3events.gates import all_waiting
 from airflow_s3events.operators.dispatching.queues import Queues, open_queues
 from airflow_s3events.preload import uncollected
 
 if TYPE_CHECKING:
     from airflow_s3events.audit import AuditTrail
-    from airflow_s3events.batch_runs import ManifestSource
     from airflow_s3events.consumer import Consumer, ConsumerSettings
     from airflow_s3events.decision_log import DecisionLog
-    from airflow_s3events.dispatch import Dispatcher
-    from airflow_s3events.dispatch_settings import DispatchSettings
+    from airflow_s3events.dispatch.batch_runs import ManifestSource
+    from airflow_s3events.dispatch.dispatcher import Dispatcher
+    from airflow_s3events.dispatch.gates import Closed, Gate
+    from airflow_s3events.dispatch.journal import Journal, Order
+    from airflow_s3events.dispatch.scoring import Asker
+    from airflow_s3events.dispatch.settings import DispatchSettings
     from airflow_s3events.enrich import FactSource
-    from airflow_s3events.gates import Closed, Gate
     from airflow_s3events.hooks.s3_events import S3EventsHook
-    from airflow_s3events.journal import Journal, Order
     from airflow_s3events.ledger import Ledger
     from airflow_s3events.metrics import Meter
     from airflow_s3events.operators.dispatch import S3EventDispatchOperator
     from airflow_s3events.reporting import Reporter
-    from airflow_s3events.scoring import Asker
     from airflow_s3events.sign_post import SignPost
     from airflow_s3events.tracing import Traces
 
@@ -77,7 +77,7 @@ class Shift:
 
     async def work(self) -> Closed | None:
         """Drain the queue; return why nothing can be started now, if that is so."""
-        from airflow_s3events.dispatch import gates_of
+        from airflow_s3events.dispatch.gates import gates_of
         from airflow_s3events.routing import Routes
 
         gates = gates_of(Routes.of(self._operator.routes), airflow_runs(), time.monotonic)
@@ -173,7 +173,7 @@ class Shift:
 
     def _make_asker(self) -> Asker | None:
         """Load the scorer, before any message is received."""
-        from airflow_s3events.scoring import ThreadAsker, load_scorer
+        from airflow_s3events.dispatch.scoring import ThreadAsker, load_scorer
 
         operator = self._operator
         if operator.scorer is None:
@@ -210,7 +210,7 @@ class Shift:
 
     def _make_journal(self, ledger: Ledger, order: Order) -> Journal:
         from airflow_s3events.alarms import Alarms, WatchingJournal
-        from airflow_s3events.journal import Journal
+        from airflow_s3events.dispatch.journal import Journal
 
         operator = self._operator
         if operator.anomaly is None:
@@ -249,7 +249,7 @@ class Shift:
         return consumer
 
     def _dispatch_settings(self, queues: Queues) -> DispatchSettings:
-        from airflow_s3events.dispatch import DispatchSettings
+        from airflow_s3events.dispatch.settings import DispatchSettings
 
         operator = self._operator
         return DispatchSettings(
@@ -261,7 +261,7 @@ class Shift:
         )
 
     def _make_dispatcher(self, consumer: Consumer, gates: dict[str, Gate], queues: Queues) -> Dispatcher:
-        from airflow_s3events.dispatch import Dispatcher
+        from airflow_s3events.dispatch.dispatcher import Dispatcher
         from airflow_s3events.routing import Routes
 
         operator = self._operator

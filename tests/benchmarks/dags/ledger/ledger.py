@@ -14,7 +14,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
 from airflow_s3events import Route, S3EventDispatchOperator
-from airflow_s3events.journal import Journal
+from airflow_s3events.dispatch.journal import Journal
 
 TARGET = Route(dag_id="target", max_queued_runs=1_000_000)
 SIDES: dict[str, dict[str, Any]] = {

@@ -17,49 +17,32 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeVar
 
-from airflow_s3events.batch_runs import BatchRuns, ManifestSource, wanted_of
-from airflow_s3events.choices import Choices
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.dispatch_settings import DispatchSettings
-from airflow_s3events.dispositions import Dispositions, put_off
+from airflow_s3events.dispatch.batch_runs import BatchRuns, ManifestSource, wanted_of
+from airflow_s3events.dispatch.choices import Choices
+from airflow_s3events.dispatch.dispositions import Dispositions, put_off
+from airflow_s3events.dispatch.gates import Closed, Gate, all_waiting, gates_of
+from airflow_s3events.dispatch.gathering import Groups
+from airflow_s3events.dispatch.inbox import Inbox
+from airflow_s3events.dispatch.journal import Journal, KnownStarter
+from airflow_s3events.dispatch.reading_back import missing_of
+from airflow_s3events.dispatch.scoring import Asker, Scoring
+from airflow_s3events.dispatch.settings import DispatchSettings
+from airflow_s3events.dispatch.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 from airflow_s3events.enrich import Enricher, FactSource
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ChannelError, OutageError, RouteError
-from airflow_s3events.gates import Closed, Gate, TargetState, all_waiting
-from airflow_s3events.gathering import Groups
 from airflow_s3events.holding import Holder
-from airflow_s3events.inbox import Inbox
-from airflow_s3events.journal import Journal, KnownStarter
 from airflow_s3events.ledger import Ledger
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
 from airflow_s3events.observing import note_read, note_run
-from airflow_s3events.reading_back import missing_of
 from airflow_s3events.routing import Route, Routes
-from airflow_s3events.scoring import Asker, Scoring
 from airflow_s3events.settlement import Disposition, receives_for_tries
-from airflow_s3events.starting import Outcome, Runs, Starter, StoredStarter, SucceededStarter
 from airflow_s3events.tracing import Traces
 
-__all__ = ["DispatchSettings", "Dispatcher", "Inbox", "gates_of"]
-
 _T = TypeVar("_T")
-
-
-def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
-    """Return the door of each DAG that has a route, nothing asked of Airflow yet."""
-    return {
-        route.dag_id: Gate(
-            route.dag_id,
-            max_queued=route.max_queued_runs,
-            max_active=route.max_active_runs,
-            max_per_minute=route.max_runs_per_minute,
-            target=target,
-            clock=clock,
-        )
-        for route in routes
-    }
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from airflow_s3events.dispatch.starting import Outcome, Runs
 from airflow_s3events.exceptions import RouteError
 from airflow_s3events.settlement import RunState
-from airflow_s3events.starting import Outcome, Runs
 
 #: Run ids in one question whether they are stored: they travel in a URL of some 200 bytes each.
 _COUNT_CHUNK = 25

@@ -14,14 +14,15 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from airflow_s3events.arrivals import locations
+from airflow_s3events.dispatch.gates import Closed, Gate
+from airflow_s3events.dispatch.gathering import Gathered, Groups, Wanted
+from airflow_s3events.dispatch.inbox import Inbox
+from airflow_s3events.dispatch.starting import Outcome, Runs
 from airflow_s3events.enrich import Enricher, events_in
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.exceptions import ChannelError, ConfigurationError, OutageError, RouteError
-from airflow_s3events.gates import Closed, Gate
-from airflow_s3events.gathering import Gathered, Groups, Wanted
 from airflow_s3events.holding import Run, Waiting
 from airflow_s3events.identity import event_id
-from airflow_s3events.inbox import Inbox
 from airflow_s3events.ledger.groups import ClosedBatch, Group, View
 from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.looks import Content, Location
@@ -30,7 +31,6 @@ from airflow_s3events.messages import Message
 from airflow_s3events.ordering import by_sequencer, in_order
 from airflow_s3events.routing import Route
 from airflow_s3events.settlement import Disposition, RunState
-from airflow_s3events.starting import Outcome, Runs
 from airflow_s3events.tracing import Traces, carrier
 
 log = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from airflow_s3events.dispatch.scoring import Scoring
+from airflow_s3events.dispatch.starting import Runs, name_of
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.routing import Match, Route, Routes
 from airflow_s3events.scores import Scored
-from airflow_s3events.scoring import Scoring
 from airflow_s3events.settlement import RunState
-from airflow_s3events.starting import Runs, name_of
 
 
 @dataclass(frozen=True, slots=True)

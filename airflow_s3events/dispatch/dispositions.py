@@ -8,16 +8,16 @@ from typing import Protocol
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE
 from airflow_s3events.decision_log import DecisionLog
-from airflow_s3events.dispatch_settings import DispatchSettings, delay_of
+from airflow_s3events.dispatch.gates import Closed
+from airflow_s3events.dispatch.inbox import Inbox
+from airflow_s3events.dispatch.outcome_lines import write_outcomes
+from airflow_s3events.dispatch.settings import DispatchSettings, delay_of
+from airflow_s3events.dispatch.starting import Outcome
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.gates import Closed
 from airflow_s3events.holding import Waiting
-from airflow_s3events.inbox import Inbox
 from airflow_s3events.messages import Message
 from airflow_s3events.metrics import Meter
-from airflow_s3events.outcome_lines import write_outcomes
 from airflow_s3events.settlement import Disposition, combine
-from airflow_s3events.starting import Outcome
 
 #: First delay of a message that belongs in a dead letter queue where there is none.
 _NO_DEAD_LETTERS_SECONDS = 60.0

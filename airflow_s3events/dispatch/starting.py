@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE, RUN_ATTRIBUTE
+from airflow_s3events.dispatch.gates import TargetState
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import RouteError
 from airflow_s3events.failed_runs import ACKNOWLEDGE_MEMBER
-from airflow_s3events.gates import TargetState
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Route

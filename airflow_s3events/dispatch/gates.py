@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_s3events.exceptions import RouteError, RunRefusedError
+from airflow_s3events.routing import Routes
 
 #: Seconds that Airflow's answer about pause and queue length is trusted, while the gate is open and while
 #: not.
@@ -196,6 +197,21 @@ class Gate:
             reason = f"{active} runs of DAG {self.dag_id!r} are active (max_active_runs={most})"
             return Closed(reason, retry_seconds=30.0)
         return None
+
+
+def gates_of(routes: Routes, target: TargetState, clock: Callable[[], float]) -> dict[str, Gate]:
+    """Return the door of each DAG that has a route, nothing asked of Airflow yet."""
+    return {
+        route.dag_id: Gate(
+            route.dag_id,
+            max_queued=route.max_queued_runs,
+            max_active=route.max_active_runs,
+            max_per_minute=route.max_runs_per_minute,
+            target=target,
+            clock=clock,
+        )
+        for route in routes
+    }
 
 
 async def all_waiting(gates: Iterable[Gate]) -> Closed | None:

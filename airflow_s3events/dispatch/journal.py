@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+from airflow_s3events.dispatch.starting import Outcome, Runs, Starter, name_of
+from airflow_s3events.dispatch.turns import TURN_SECONDS, RunStates, Turns
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError
@@ -21,9 +23,7 @@ from airflow_s3events.messages import Message
 from airflow_s3events.ordering import ByField, Placing, by_sequencer
 from airflow_s3events.routing import Matcher, Route
 from airflow_s3events.settlement import Disposition, RunState
-from airflow_s3events.starting import Outcome, Runs, Starter, name_of
 from airflow_s3events.tracing import carrier
-from airflow_s3events.turns import TURN_SECONDS, RunStates, Turns
 
 #: What the setting ``ordering`` may be.
 Ordering: TypeAlias = Literal["none", "newest", "per_key"] | ByField

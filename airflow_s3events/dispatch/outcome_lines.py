@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_s3events.decision_log import DecisionLog
+from airflow_s3events.dispatch.starting import Outcome
 from airflow_s3events.messages import Message
 from airflow_s3events.settlement import Disposition
-from airflow_s3events.starting import Outcome
 
 #: Outcomes that need no line.
 _NORMAL = frozenset({"started", "duplicate", "grouped"})
