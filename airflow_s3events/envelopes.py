@@ -151,4 +151,4 @@ def _read_records(records: Any, message_id: str, outside: str) -> Parsed:
         raise BodyError(
             "no S3 event: " + "; ".join(f"record {each.index}: {each.reason}" for each in bad[:5])
         )
-    return Parsed((), (), kind, f"{outside}s3-records")
+    return Parsed((), (), kind, f"{outside}{'test-event' if kind == 'test' else 's3-records'}")

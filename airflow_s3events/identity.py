@@ -17,9 +17,6 @@ KNOWN_SEQUENCERS: Mapping[str, str] = MappingProxyType(
     {
         "0055AED6DCD90281E5": "AWS's sample of an S3 event; LocalStack sends it in every record",
         "0062E99A88DC407460": "LocalStack, through EventBridge",
-        "617F08299329D189": "AWS's EventBridge sample of an object created; moto sends it in every event",
-        "617F0837B476E463": "AWS's EventBridge sample of an object deleted",
-        "617B398000000000": "AWS's EventBridge sample of a lifecycle expiration",
         "0A1B2C3D4E5F678901": "AWS Lambda's test event template",
         "0C0F6F405D6ED209E1": "AWS Lambda's sample of an S3 event",
     }
@@ -40,9 +37,10 @@ READABLE_LENGTH = 100
 #: Largest attempt number that a run id takes.
 MAX_ATTEMPT = 999_999_999
 
-# Real sequencers, 2018 to 2026, have 18 hexadecimal digits, AWS's EventBridge samples 16; shorter ones were
-# typed by hand.
-_SEQUENCER_LENGTH = 16
+# Real sequencers, 2018 to 2026, have 18 hexadecimal digits. Of 16 are those of AWS's EventBridge samples (one
+# is moto's for every event), and of stores that call themselves aws:s3 and ask a clock: older MinIO, and
+# Ceph, low byte first.
+_SEQUENCER_LENGTH = 18
 # S3 gives sequencers to creates and deletes. Where another event has one, it is that of the write it speaks
 # of: two restores of one object would share it.
 _SEQUENCED = ("ObjectCreated:", "ObjectRemoved:", "LifecycleExpiration:")

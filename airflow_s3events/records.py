@@ -24,7 +24,18 @@ _LARGEST_DIGITS = 18
 
 #: ``eventSource`` of stores that form-encode keys as S3 does. The others (Ceph, Scality, NooBaa, whose source
 #: begins with the name of the system) send keys as they are.
-FORM_ENCODING_SOURCES = frozenset({"aws:s3", "minio:s3", "rustfs:s3", "sgws:s3"})
+FORM_ENCODING_SOURCES = frozenset({"aws:s3", "minio:s3", "rustfs:s3", "sgws:s3", "storj:s3"})
+
+#: CloudTrail's names, which an input transformer of EventBridge leaves in the record that it makes of
+#: CloudTrail's event, and S3's own. Such a record has no ``eventSource``, and CloudTrail's key, not encoded.
+CLOUDTRAIL_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "PutObject": "ObjectCreated:Put",
+        "CopyObject": "ObjectCreated:Copy",
+        "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
+        "DeleteObject": "ObjectRemoved:Delete",
+    }
+)
 
 _RECORD_MEMBERS = frozenset(
     {
@@ -55,19 +66,21 @@ def read_record(record: Any, delivery_id: str, outside: str) -> ObjectEvent:
         owner, key, name, of_thing = bucket["name"], thing["key"], record["eventName"], thing.get
     except (AttributeError, KeyError, TypeError):
         raise BodyError(_what_is_missing(record)) from None
-    source = _given("eventSource", get("eventSource") or get("storageGridEventSource") or "aws:s3")
-    name = _given("eventName", name).removeprefix("s3:")
+    named = get("eventSource") or get("storageGridEventSource")
+    source = _given("eventSource", named or "aws:s3")
+    name = _given("eventName", _given("eventName", name).removeprefix("s3:"))
+    is_reshaped = named is None and name in CLOUDTRAIL_TYPES
     user, request, response = get("userIdentity"), get("requestParameters"), get("responseElements")
     members = {
         "event_name": name,
-        "event_type": name,
+        "event_type": CLOUDTRAIL_TYPES[name] if is_reshaped else name,
         "bucket": owner,
-        "key": _key(key, encoded=source in FORM_ENCODING_SOURCES),
+        "key": _key(key, encoded=source in FORM_ENCODING_SOURCES and not is_reshaped),
         "envelope": outside + _dialect(source, get("eventVersion")),
         "event_time": get("eventTime"),
         "region": get("awsRegion") or None,
         "version_id": of_thing("versionId") or None,
-        "sequencer": of_thing("sequencer") or None,
+        "sequencer": of_thing("sequencer"),
         "size": of_thing("size"),
         "etag": of_thing("eTag", of_thing("etag")),
         "request_id": response.get("x-amz-request-id") if type(response) is dict else None,
@@ -198,7 +211,7 @@ def read_eventbridge(document: dict[str, Any], delivery_id: str, outside: str) -
         "event_time": document.get("time"),
         "region": document.get("region") or None,
         "version_id": of_thing("version-id") or None,
-        "sequencer": of_thing("sequencer") or None,
+        "sequencer": of_thing("sequencer"),
         "size": of_thing("size"),
         # moto says eTag.
         "etag": of_thing("etag", of_thing("eTag")),
@@ -238,20 +251,17 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _KEY_BYTES = 1024
 # Python 3.10 reads no Z.
 _ZULU_IS_KNOWN = sys.version_info >= (3, 11)
-_TEXTS = (
-    *("region", "version_id", "sequencer", "etag", "request_id", "principal_id", "source_ip"),
-    *("configuration_id", "bucket"),
-)
-_texts_of = itemgetter(*_TEXTS)
+#: Of the object; and beside it, where something else than text does not cost the event.
+_TEXTS = ("version_id", "sequencer", "etag", "bucket")
+_SIDE_TEXTS = ("region", "request_id", "principal_id", "source_ip", "configuration_id")
+_texts_of = itemgetter(*_TEXTS, *_SIDE_TEXTS)
 _TEXT_TYPES = frozenset({str, type(None)})
 
 
 def _event(members: dict[str, Any]) -> ObjectEvent:
-    """Check and convert what was sent; a time or size that cannot be read does not cost the event."""
+    """Check and convert what was sent; what is not of the object and is odd does not cost the event."""
     if not (members["bucket"] and _TEXT_TYPES.issuperset(map(type, _texts_of(members)))):
-        _given("bucket name", members["bucket"])
-        name = next(name for name in _TEXTS if type(members[name]) not in _TEXT_TYPES)
-        raise BodyError(f"{name} should be text, not {type(members[name]).__name__}")
+        _check_texts(members)
     moment, size = members["event_time"], members["size"]
     if moment is not None:
         members["event_time"] = _time(moment)
@@ -260,8 +270,21 @@ def _event(members: dict[str, Any]) -> ObjectEvent:
     if size is not None and not (type(size) is int and 0 <= size <= _LARGEST):
         members["size"] = _digits(size)
         if members["size"] is None:
-            _keep_unread(members, "size", size)
+            is_long = type(size) is int and abs(size) > _LARGEST
+            # As text, since no database has numbers of any length.
+            _keep_unread(members, "size", str(size) if is_long else size)
     return ObjectEvent.from_checked(members)
+
+
+def _check_texts(members: dict[str, Any]) -> None:
+    _given("bucket name", members["bucket"])
+    for name in _TEXTS:
+        if type(members[name]) not in _TEXT_TYPES:
+            raise BodyError(f"{name} should be text, not {type(members[name]).__name__}")
+    for name in _SIDE_TEXTS:
+        if type(sent := members[name]) not in _TEXT_TYPES:
+            members[name] = None
+            _keep_unread(members, name, sent)
 
 
 def _keep_unread(members: dict[str, Any], name: str, sent: Any) -> None:

@@ -55,7 +55,7 @@ class FakeS3:
 
 
 def message(key: str = "in/a.csv", number: int = 0, **more: Any) -> Message:
-    body = bodies.object_created_body("inbox", key, sequencer=f"{number + 1:016X}", **more)
+    body = bodies.object_created_body("inbox", key, sequencer=f"{number + 1:018X}", **more)
     return Message(message_id=f"m{number}-{key}", receipt_handle="secret", body=body)
 
 
@@ -217,6 +217,7 @@ NOON = datetime(2026, 5, 4, 12, 0, 0, 500_000, tzinfo=timezone.utc)
         ({"etag": "e"}, {"etag": '"other"'}, "newer"),
         ({}, {"etag": '"e"'}, "unverified"),
         ({"etag": "e"}, {}, "unverified"),
+        ({"etag": ""}, {"etag": '"e"'}, "unverified"),
         ({"etag": "e", "event_time": NOON}, {"etag": '"e"', "modified": NOON}, "found"),
         ({"etag": "e", "event_time": NOON}, {"etag": '"e"', "modified": NOON + timedelta(hours=1)}, "newer"),
         ({"event_time": NOON}, {"etag": "e", "modified": NOON + timedelta(seconds=2)}, "newer"),

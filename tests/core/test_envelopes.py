@@ -141,7 +141,7 @@ def test_an_event_has_all_its_members_but_those_that_no_message_tells(name: str)
     [
         ("test-event", "test", "test-event"),
         ("sns-test-event", "test", "sns-wrapped>test-event"),
-        ("noobaa-test-event", "test", "s3-records"),
+        ("noobaa-test-event", "test", "test-event"),
         ("empty", "none", "s3-records"),
     ],
 )
