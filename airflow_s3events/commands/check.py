@@ -11,10 +11,12 @@ from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.terminal import Progress, logs_aside, note, printable
 
 OK = 0
-#: Something asked for cannot be meant, or AWS is away.
+#: Something asked for cannot be meant, or AWS refuses to say.
 REFUSED = 2
 #: Events are lost, or never arrive.
 ERRORS_FOUND = 3
+#: AWS is away.
+AWAY = 5
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -24,7 +26,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="what is wrong on the way from a bucket to its queue",
         description="Look at a bucket's notifications and their destinations, and print what is wrong, the"
         " worst first. Nothing is changed; --prove writes one object and deletes it. Exit status: 0 when no"
-        " event is lost; 2 when it could not be looked at; 3 when there is an error.",
+        " event is lost; 2 when it may not be looked at; 3 when there is an error; 5 when AWS is away.",
     )
     add = parser.add_argument
     add("--bucket", required=True, metavar="NAME", help="bare, without s3://")
@@ -59,8 +61,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         with logs_aside(), Progress("check") as progress:
             report = check(hooks, _inspection(args), tell=partial(_tell, progress, args.prove_seconds))
-    except (ConfigurationError, OutageError) as error:
+    except ConfigurationError as error:
         return note("check", str(error), REFUSED)
+    except OutageError as error:
+        return note("check", str(error), AWAY)
     if args.json:
         print(json.dumps({"findings": report.serialize()}))
     else:

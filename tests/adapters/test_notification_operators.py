@@ -323,3 +323,13 @@ def test_the_command_prints_nothing_but_its_report_where_nobody_told_airflow_whe
 def test_the_command_refuses_half_of_what_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--bucket", "landing", "--id", "ours"]) == 2
     assert "--queue" in capsys.readouterr().err
+
+
+def test_the_command_says_that_aws_is_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], unused_tcp_port: int
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert main(["check", "--bucket", "landing", "--region", "us-east-1"]) == 5
+    assert "Could not connect" in capsys.readouterr().err
