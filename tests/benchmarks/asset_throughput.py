@@ -185,6 +185,7 @@ def _memory_round(trigger_id: int, count: int) -> dict[str, float]:
 
 async def _from_memory(trigger_id: int, count: int) -> tuple[float, float]:
     from airflow_s3events import S3EventAssetTrigger
+    from airflow_s3events.aws_clock import AwsClock
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.hauls import HaulSettings, HaulStream
     from airflow_s3events.triggers.watching.producer import HaulProducer
@@ -196,7 +197,9 @@ async def _from_memory(trigger_id: int, count: int) -> tuple[float, float]:
     for number in range(count):
         queue.put(_body(number))
 
-    async def opened(stack: AsyncExitStack, arguments: QueueArguments, watchers: Watchers) -> HaulStream:
+    async def opened(
+        stack: AsyncExitStack, arguments: QueueArguments, watchers: Watchers, _: AwsClock
+    ) -> HaulStream:
         consumer = await stack.enter_async_context(Consumer(queue, consumer_settings(arguments)))
         return HaulStream(consumer, watchers, HaulSettings())
 
