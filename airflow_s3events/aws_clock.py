@@ -52,6 +52,10 @@ class AwsClock:
         """
         client.meta.events.register("after-call", self._note)
 
+    def now(self) -> float:
+        """Return the seconds since the epoch by AWS's clock; by this machine's while no answer has told."""
+        return self._now() - self.ahead_seconds()
+
     def ahead_seconds(self) -> float:
         """Return how far the clock of this machine is ahead of AWS's, or behind it (below zero).
 

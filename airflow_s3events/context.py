@@ -18,12 +18,14 @@ log = logging.getLogger(__name__)
 #: ``earlier(asset, after, before)`` returns the asset events (``extra``, ``timestamp``, ``created_dagruns``)
 #: stored between both, or raises ``OutageError``.
 Earlier = Callable[[Any, datetime, datetime], Iterable[Any]]
-#: How far the clocks of S3 and of Airflow may be apart.
+#: How far the clocks of S3 and of Airflow may be apart; and may have been, when what comes again was stored.
 _CLOCK_SECONDS = 60.0
+_WRONG_CLOCK_SECONDS = 7_200.0
 #: SQS keeps a message for so long at most, so no older one can be here again
 #: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html).
 _LONGEST_RETENTION = timedelta(days=14)
-_MADE_BY_ASSETS = "asset_triggered__"
+#: Begins the id of each run that assets have made.
+MADE_BY_ASSETS = "asset_triggered__"
 
 
 def events_of_run(context: Mapping[str, Any], earlier: Earlier) -> list[ObjectEvent]:
@@ -65,21 +67,10 @@ def _packs(asset_events: Iterable[Any]) -> Iterator[AssetPack]:
 
 def _own_events(asset: Any, packs: list[AssetPack], earlier: Earlier, dag_run: Any) -> list[ObjectEvent]:
     """Return what of ``packs`` belongs to this run: no object event is in anything older than itself."""
-    since = [_first_stored(event, pack.stored_at) for pack in packs for event in pack.events.values()]
-    if not since:
+    if not any(pack.events for pack in packs):
         return []
-    first, last = min(pack.stored_at for pack in packs), max(pack.stored_at for pack in packs)
-    try:
-        stored = [(one, _runs_with(one, dag_run)) for one in earlier(asset, min(since), last)]
-    except OutageError as error:
-        if any(pack.may_be_again for pack in packs):
-            raise
-        # Up to 3.3.2 Airflow fails here for as long as another DAG on the asset has not begun with one of
-        # its runs (apache/airflow issue 71360).
-        log.warning(
-            "Airflow does not say what earlier runs had; these events came for the first time: %s", error
-        )
-        return own_events(packs)
+    first = min(pack.stored_at for pack in packs)
+    stored = [(one, _runs_with(one, dag_run)) for one in _stored_until(asset, packs, earlier)]
     # A run that ends its window later was there before: Airflow makes an earlier one after it when two
     # triggerers store at the same moment, and gives it what it finds.
     taken = {
@@ -92,6 +83,28 @@ def _own_events(asset: Any, packs: list[AssetPack], earlier: Earlier, dag_run: A
     )
 
 
+def _stored_until(asset: Any, packs: list[AssetPack], earlier: Earlier) -> list[Any]:
+    """Return the asset events that may hold what ``packs`` hold, with those that hold it for this run.
+
+    Up to 3.3.2 Airflow fails here for as long as another DAG on the asset has not begun with one of its runs
+    (apache/airflow issue 71360). Where everything has come for the first time, less will do.
+    """
+    first, last = min(pack.stored_at for pack in packs), max(pack.stored_at for pack in packs)
+    since = min(_first_stored(event, pack) for pack in packs for event in pack.events.values())
+    try:
+        return list(earlier(asset, since, last))
+    except OutageError as error:
+        if any(pack.may_be_again for pack in packs):
+            raise
+        log.warning(
+            "Airflow does not say what earlier runs had; these events came for the first time: %s", error
+        )
+    try:
+        return list(earlier(asset, first, last))
+    except OutageError:
+        return []
+
+
 def _runs_with(stored: Any, dag_run: Any) -> list[str] | None:
     """Return the ids of the runs of the DAG that have an asset event; None where Airflow does not tell."""
     runs, dag_id = getattr(stored, "created_dagruns", None), getattr(dag_run, "dag_id", None)
@@ -100,16 +113,17 @@ def _runs_with(stored: Any, dag_run: Any) -> list[str] | None:
 
 def _is_later(run_id: str, than: str) -> bool:
     """Whether a run ends its window later: Airflow names the runs that assets make by that time."""
-    return run_id.startswith(_MADE_BY_ASSETS) and than.startswith(_MADE_BY_ASSETS) and run_id > than
+    return run_id.startswith(MADE_BY_ASSETS) and than.startswith(MADE_BY_ASSETS) and run_id > than
 
 
-def _first_stored(event: ObjectEvent, stored_at: datetime) -> datetime:
+def _first_stored(event: ObjectEvent, pack: AssetPack) -> datetime:
     """Return since when this event can be stored; if its time does not tell, since SQS may have it."""
     if event.event_time is not None:
-        since = event.event_time - timedelta(seconds=_CLOCK_SECONDS)
-        if since <= stored_at:
+        apart = _WRONG_CLOCK_SECONDS if pack.may_be_again else _CLOCK_SECONDS
+        since = event.event_time - timedelta(seconds=apart)
+        if since <= pack.stored_at:
             return since
-    return stored_at - _LONGEST_RETENTION
+    return pack.stored_at - _LONGEST_RETENTION
 
 
 def _at_airflow_edge(event: ObjectEvent) -> ObjectEvent:

@@ -33,6 +33,8 @@ _AT_ONCE = 50
 _FIRST_DELAYS = {"owed": 1.0, "failed": 2.0, "error": 30.0, "unmatched": 60.0, "malformed": 60.0}
 #: The longest delay of what a watcher elsewhere waits for.
 _AWAITED_SECONDS = 8.0
+#: How long hauls that were handed over may take to be stored, once no more may be.
+_LAST_HAULS_SECONDS = 30.0
 
 Unmatched = Literal["leave", "discard", "dead-letter"]
 
@@ -132,7 +134,7 @@ class HaulStream:
         self._lines = lines or DecisionLog()
         #: Told what became of each message; None: nobody is.
         self.audit: Callable[[Message, Ended], None] | None = None
-        #: Awaited before each haul is handed over; an error that it raises ends ``hauls``.
+        #: Awaited before each batch is looked at; an OutageError that it raises ends ``hauls``.
         self.ready: Callable[[], Awaitable[None]] | None = None
         self._room = Wake()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,10 +152,9 @@ class HaulStream:
             OutageError: Nothing can be handed over now. The messages come again.
         """
         async for batch in self._consumer.batches():
+            await self._be_ready()
             haul = await self._read(batch)
             if haul.shares:
-                if self.ready is not None:
-                    await self.ready()
                 self.under_way.add(haul)
                 yield haul
                 await self._pace()
@@ -172,6 +173,19 @@ class HaulStream:
         """Wait for what is being settled, dead-lettered or passed on, for as long as a haul is held."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=2 * self._settings.hold_seconds)
+
+    async def _be_ready(self) -> None:
+        """Ask ``ready``. Where it refuses, hauls under way are settled first: else they would come again."""
+        try:
+            if self.ready is not None:
+                await self.ready()
+        except OutageError:
+            self._consumer.pause()
+            loop = asyncio.get_running_loop()
+            until = loop.time() + _LAST_HAULS_SECONDS
+            while self.under_way and loop.time() < until and not self._consumer.stopping:
+                await self._room.wait(loop.time() + 1.0)
+            raise
 
     async def _pace(self) -> None:
         loop = asyncio.get_running_loop()
@@ -205,6 +219,9 @@ class HaulStream:
             catch.fates += ((Disposition.DEAD_LETTER, "malformed", f"record {bad.index}: {bad.reason}"),)
         for event in parsed.events:
             self._share(event, catch, haul)
+        if not (catch.takers or catch.fates) and served_of(message):
+            reason = "the watcher that this copy was kept for has not been seen for an hour"
+            catch.fates = ((_UNMATCHED[self._settings.unmatched], "unmatched", reason),)
         return catch
 
     def _share(self, event: ObjectEvent, catch: _Catch, haul: Haul) -> None:

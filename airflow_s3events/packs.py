@@ -78,6 +78,14 @@ def payload_of(events: Sequence[PackedEvent], carrier: Mapping[str, str] | None 
     return payload
 
 
+def again(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``extra`` of an asset event for another one of the same events: they may have been there."""
+    payload = extra.get("payload")
+    if not isinstance(payload, Mapping):
+        return dict(extra)
+    return {**extra, "payload": {**payload, _AGAIN_MEMBER: True}}
+
+
 @dataclass(frozen=True, slots=True)
 class AssetPack:
     """What one stored asset event holds."""

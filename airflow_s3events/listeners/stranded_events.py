@@ -8,9 +8,9 @@ Airflow stores a watcher's events in the main process of the triggerer, where th
 thread looks for events of our assets that are in no run and have nothing queued for them, and puts into
 Airflow's queue what Airflow would have put there: it never makes a run itself, and none without events.
 
-Which run takes an event is a matter of its time, by the clock of the triggerer that stored it. One that a
-clock has dated back before a run that there was already would be in none: it gets the time at which it is
-found.
+Which run takes an event is a matter of its time, by the clock of the triggerer that stored it. One that was
+not there yet when a run with its time was made, since its clock was wrong or its transaction ended late, is
+passed by for good: it is stored once more, with the time at which it is found.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
+
+from airflow_s3events.packs import again
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -37,8 +39,12 @@ _CLASSPATH = "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger"
 _BUSY_SECONDS = 2.0
 _QUIET_SECONDS = 15.0
 _BUSY_FOR_SECONDS = 60.0
-#: Of the asset events stored last, so many are asked for their time.
+#: Of our asset events stored last, so many are asked for their time.
 _NEWEST = 2_000
+#: A transaction of Airflow's that stores an asset event lasts no longer.
+_TRANSACTION = timedelta(minutes=10)
+#: Member of an asset event's ``extra`` that was passed by and has been stored once more.
+_STORED_AGAIN = "s3_events_stored_again"
 #: The triggerer forks its other process right after its start: no thread of ours may hold a lock then.
 _START_SECONDS = 5.0
 
@@ -92,34 +98,38 @@ def sweep() -> int:
 
     with create_session() as session:
         queued = queue_stranded(session)
-        if redated := redate(session):
-            log.warning("Asset events were stored with a time that was over (a clock is wrong): %d", redated)
+        if late := store_again(session):
+            log.warning("Asset events that a run had passed by were stored once more: %d", late)
             queued += queue_stranded(session)
         return queued
 
 
-def redate(session: Session) -> int:
-    """Give asset events that no run would ever take the time that it is now; return how many.
+def store_again(session: Session) -> int:
+    """Store asset events that runs have passed by once more, with the time that it is; return how many.
 
-    In several statements, since few events are in no run, and no database guesses how few. MySQL, besides,
-    updates no table from which it selects.
+    The new one comes to all DAGs of the asset; ``events_of`` gives each what it has not had. In several
+    statements, since few events are in no run, and no database guesses how few.
     """
     from airflow.models.asset import AssetEvent
-    from sqlalchemy import func, select, update
+    from sqlalchemy import select
 
-    newest = session.scalar(select(func.max(AssetEvent.id))) or 0
-    now = _now()
-    if not (waiting := session.scalars(left_alone(newest - _NEWEST)).all()):
-        return 0
-    if late := session.scalars(dated_back(waiting, now)).all():
-        session.execute(update(AssetEvent).where(AssetEvent.id.in_(late)).values(timestamp=now))
-    return len(late)
+    now = _now(session)
+    waiting = session.scalars(left_alone()).all()
+    late = session.scalars(passed_by(waiting, now)).all() if waiting else []
+    events = session.scalars(select(AssetEvent).where(AssetEvent.id.in_(late))).all() if late else []
+    events = [event for event in events if _STORED_AGAIN not in event.extra]
+    for event in events:
+        session.add(AssetEvent(asset_id=event.asset_id, extra=again(event.extra), timestamp=now))
+        event.extra = {**event.extra, _STORED_AGAIN: True}
+    session.flush()
+    return len(events)
 
 
 def queue_stranded(session: Session) -> int:
     """Do the same in a session of the caller's."""
     names = ["asset_id", "target_dag_id", "created_at"]
-    result: Any = session.execute(_insert(session.get_bind().dialect.name).from_select(names, stranded()))
+    found = stranded(_now(session))
+    result: Any = session.execute(_insert(session.get_bind().dialect.name).from_select(names, found))
     return int(result.rowcount)
 
 
@@ -140,29 +150,26 @@ def _insert(dialect: str) -> Any:
     return insert(AssetDagRunQueue).prefix_with("IGNORE", dialect="mysql")
 
 
-def stranded() -> Select[Any]:
+def stranded(now: datetime) -> Select[Any]:
     """Select asset, DAG and time of the newest event, where our events are in no run and nothing is queued.
 
     In one statement with the insert: what the scheduler has in hand is either still queued, or in its run.
     """
     from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
     from airflow.models.dag import DagModel
-    from airflow.models.dagrun import DagRun
     from airflow.models.trigger import Trigger
     from sqlalchemy import false, func, select
 
     schedule = DagScheduleAssetReference
     wanted = [
         AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
+        *_takes_our_events(),
         DagModel.is_paused == false(),
         # The window that Airflow itself leaves open for the next run.
-        AssetEvent.timestamp > func.coalesce(_last_run_after(), schedule.created_at),
-        ~AssetEvent.created_dagruns.any(DagRun.dag_id == schedule.dag_id),
+        AssetEvent.timestamp > func.coalesce(_last_run_after(now), schedule.created_at),
+        ~_is_in_a_run(),
         ~_is_queued(),
     ]
-    if hasattr(DagModel, "timetable_partitioned"):
-        # Their runs are made of partition keys, which events of a watcher do not have.
-        wanted.append(DagModel.timetable_partitioned == false())
     return (
         select(schedule.asset_id, schedule.dag_id, func.max(AssetEvent.timestamp))
         .join(AssetEvent, AssetEvent.asset_id == schedule.asset_id)
@@ -173,69 +180,95 @@ def stranded() -> Select[Any]:
     )
 
 
-def left_alone(after: int) -> Select[Any]:
-    """Select the ids above ``after`` of our asset events that are in no run, with nothing queued for them."""
-    from airflow.models.asset import AssetEvent, AssetModel
+def left_alone() -> Select[Any]:
+    """Select which of our newest asset events are in no run of one of the DAGs on their asset."""
+    from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
     from airflow.models.trigger import Trigger
     from sqlalchemy import select
 
-    return (
+    newest = (
         select(AssetEvent.id)
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        .where(
-            AssetEvent.id > after,
-            AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
-            *_is_left_alone(),
-        )
+        .where(AssetModel.triggers.any(Trigger.classpath == _CLASSPATH))
+        .order_by(AssetEvent.id.desc())
+        .limit(_NEWEST)
+        .subquery()
+    )
+    return (
+        select(AssetEvent.id)
+        .distinct()
+        .join(newest, newest.c.id == AssetEvent.id)
+        .join(DagScheduleAssetReference, DagScheduleAssetReference.asset_id == AssetEvent.asset_id)
+        .where(~_is_in_a_run())
     )
 
 
-def dated_back(waiting: Sequence[int], now: datetime) -> Select[Any]:
+def passed_by(waiting: Sequence[int], now: datetime) -> Select[Any]:
     """Select which of these asset events came after a run that should have had them, by their time.
 
-    Ids are given in the order of storing, whatever the clocks say. An event of a run that somebody deleted is
-    none of these: the runs after it have later ones. What may be in a scheduler's hand by now is left out.
+    What may be in a scheduler's hand by now is left out.
 
     Args:
         waiting: Ids of asset events.
         now: Runs whose time is later are left out.
     """
     from airflow.models.asset import AssetEvent, DagScheduleAssetReference
+    from airflow.models.dag import DagModel
     from sqlalchemy import select
 
+    schedule = DagScheduleAssetReference
     return (
         select(AssetEvent.id)
         .distinct()
-        .join(DagScheduleAssetReference, DagScheduleAssetReference.asset_id == AssetEvent.asset_id)
-        .where(
-            AssetEvent.id.in_(waiting),
-            # Once more: a scheduler may have been at work since.
-            *_is_left_alone(),
-            _has_passed(now),
-        )
+        .join(schedule, schedule.asset_id == AssetEvent.asset_id)
+        .join(DagModel, DagModel.dag_id == schedule.dag_id)
+        .where(AssetEvent.id.in_(waiting), *_takes_our_events(), _has_been_passed(now))
+        # Once more: a scheduler may have been at work since.
+        .where(~_is_in_a_run(), ~_is_queued())
     )
 
 
-def _is_left_alone() -> tuple[Any, ...]:
-    """Whether an asset event is in no run of any DAG, with nothing queued for its asset."""
-    from airflow.models.asset import AssetDagRunQueue, AssetEvent
-    from sqlalchemy import exists
+def _takes_our_events() -> tuple[Any, ...]:
+    """Whether a DAG gets runs of a watcher's events: not by partition keys, which these do not have."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import false
 
-    return (
-        ~exists().where(_taken().c.event_id == AssetEvent.id),
-        ~exists().where(AssetDagRunQueue.asset_id == AssetEvent.asset_id),
-    )
+    return (DagModel.timetable_partitioned == false(),) if hasattr(DagModel, "timetable_partitioned") else ()
 
 
-def _has_passed(now: datetime) -> Any:
-    """Whether a run of the DAG ends its window after the event's time and holds older events only."""
-    from airflow.models.asset import AssetEvent
+def _is_in_a_run() -> Any:
+    """Whether an asset event is in a run of the DAG."""
+    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import exists, func, select
 
-    taken = _taken()
-    newest = select(func.max(taken.c.event_id)).where(taken.c.dag_run_id == DagRun.id).scalar_subquery()
-    return exists().where(*_runs(now), DagRun.run_after >= AssetEvent.timestamp, newest < AssetEvent.id)
+    return AssetEvent.created_dagruns.any(DagRun.dag_id == DagScheduleAssetReference.dag_id)
+
+
+def _has_been_passed(now: datetime) -> Any:
+    """Whether a run of the DAG ends its window after the event's time, and was made before it was there.
+
+    Of old ones only where it holds nothing newer of the asset: ids are given in the order of storing,
+    whatever the clocks say. A run that somebody deleted leaves events behind, but the runs after it have
+    later ones.
+    """
+    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import and_, exists, func, or_, select
+    from sqlalchemy.orm import aliased
+
+    taken, other = _taken(), aliased(AssetEvent)
+    newest = (
+        select(func.max(other.id))
+        .join(taken, taken.c.event_id == other.id)
+        .where(taken.c.dag_run_id == DagRun.id, other.asset_id == AssetEvent.asset_id)
+        .correlate(DagRun, AssetEvent)
+        .scalar_subquery()
+    )
+    since = DagScheduleAssetReference.created_at
+    is_new = and_(AssetEvent.timestamp > now - _TRANSACTION, AssetEvent.timestamp > since)
+    return exists().where(
+        *_runs(now), DagRun.run_after >= AssetEvent.timestamp, or_(newest < AssetEvent.id, is_new)
+    )
 
 
 def _taken() -> Any:
@@ -245,11 +278,11 @@ def _taken() -> Any:
     return AssetEvent.created_dagruns.property.secondary
 
 
-def _last_run_after() -> Any:
+def _last_run_after(now: datetime) -> Any:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
-    return select(func.max(DagRun.run_after)).where(*_runs(_now())).scalar_subquery()
+    return select(func.max(DagRun.run_after)).where(*_runs(now)).scalar_subquery()
 
 
 def _runs(now: datetime) -> tuple[Any, ...]:
@@ -265,8 +298,17 @@ def _runs(now: datetime) -> tuple[Any, ...]:
     )
 
 
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
+def _now(session: Session) -> datetime:
+    """Return the time by the database's clock, since that of a triggerer may be the wrong one."""
+    from sqlalchemy import func, select
+
+    dialect = session.get_bind().dialect.name
+    if dialect == "sqlite":  # a file of this machine
+        return datetime.now(timezone.utc)
+    found: datetime = session.execute(
+        select(func.utc_timestamp(6) if dialect == "mysql" else func.now())
+    ).scalar_one()
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 def _is_queued() -> Any:

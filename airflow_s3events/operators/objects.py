@@ -62,12 +62,11 @@ class _ObjectOperator(BaseOperator):
     def _act(self, event: ObjectEvent, hook: EventObjectHook) -> Acted: ...
 
     def _events(self, context: Context) -> list[ObjectEvent]:
-        from airflow_s3events._compat.asset_events import asset_events_between
-        from airflow_s3events.context import events_of_run
+        from airflow_s3events._compat.asset_events import events_in
         from airflow_s3events.events import ObjectEvent
 
         if self.s3_events is None:
-            return events_of_run(context, asset_events_between)
+            return events_in(context)
         given = [self.s3_events] if isinstance(self.s3_events, Mapping) else self.s3_events
         return [ObjectEvent.deserialize(data) for data in given]
 

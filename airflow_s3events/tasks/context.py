@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_s3events._compat.asset_events import asset_events_between
-from airflow_s3events.context import events_of_run
+from airflow_s3events._compat.asset_events import events_in
 from airflow_s3events.events import ObjectEvent
 
 
@@ -32,5 +31,6 @@ def events_of(context: Mapping[str, Any]) -> list[ObjectEvent]:
         BodyError: The conf, or an asset event, holds something else where object events should be.
         OutageError: Airflow does not say what earlier runs of an asset had, and the messages of some of these
             events had been received before. Give the task retries.
+        ConfigurationError: The DAG names its assets by ``Asset.ref`` alone, and is given no asset events.
     """
-    return events_of_run(context, asset_events_between)
+    return events_in(context)

@@ -70,9 +70,9 @@ class PackEvent(TriggerEvent):
 class S3EventAssetTrigger(BaseEventTrigger):
     """Stores an asset event for the object events of a queue that an asset wants: many objects in each.
 
-    All watchers of one queue in a triggerer share one poller, provided that they agree on everything but
+    All watchers of one queue in a triggerer share one consumer, provided that they agree on everything but
     ``when``, ``watcher`` and the size of a pack. Write the queue in the same way everywhere, too: a name and
-    an URL of one queue are two pollers.
+    an URL of one queue are two consumers.
 
     What it needs of AWS: ``sqs:ReceiveMessage``, ``DeleteMessage``, ``ChangeMessageVisibility``,
     ``GetQueueAttributes`` and ``GetQueueUrl`` on the queue, and ``SendMessage`` where it has several
@@ -182,12 +182,12 @@ class S3EventAssetTrigger(BaseEventTrigger):
         return "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger", kwargs
 
     def shared_stream_key(self) -> Hashable:
-        """Return what is equal for all watchers that share a poller (Airflow 3.3 and later)."""
+        """Return what is equal for all watchers that share a consumer (Airflow 3.3 and later)."""
         return self._queue_arguments().key
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
-        """Return the poller of the queue (Airflow 3.3 and later)."""
+        """Return the producer of the queue (Airflow 3.3 and later)."""
         from airflow_s3events.triggers.watching.producer import HaulProducer
         from airflow_s3events.triggers.watching.source import HaulSource
 

@@ -107,7 +107,7 @@ def test_the_order_of_a_botocore_configuration_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(EVERY_ARGUMENT))
-def test_watchers_share_a_poller_unless_it_would_be_another(name: str) -> None:
+def test_watchers_share_a_consumer_unless_it_would_be_another(name: str) -> None:
     own = {"when", "watcher", "pack_count", "pack_bytes"}
     one = S3EventAssetTrigger(**EVERY_ARGUMENT)
     other = S3EventAssetTrigger(**{**EVERY_ARGUMENT, name: _OTHERS.get(name, "other")})

@@ -1,4 +1,4 @@
-"""The poller that watchers share, on Airflow's own shared stream (3.3 and later) against an emulated SQS."""
+"""The consumer that watchers share, on Airflow's own shared stream (3.3 and later), and an emulated SQS."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def send(sqs: Any, queue: str, *keys: str) -> None:
         sqs.send_message(QueueUrl=queue, MessageBody=object_created_body("landing", key))
 
 
-async def test_watchers_of_one_queue_share_one_poller_and_each_gets_its_own(sqs: Any, queue: str) -> None:
+async def test_watchers_of_one_queue_share_one_consumer_and_each_gets_its_own(sqs: Any, queue: str) -> None:
     a = S3EventAssetTrigger(sqs_queue=queue, when=prefix("a/"), watcher="a")
     b = S3EventAssetTrigger(sqs_queue=queue, when=prefix("b/"), watcher="b")
     send(sqs, queue, "a/1", "b/1", "a/2")

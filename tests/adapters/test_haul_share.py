@@ -1,21 +1,24 @@
-"""The poller that watchers share where Airflow has no shared stream, on a queue in memory."""
+"""The consumer that watchers share where Airflow has no shared stream, on a queue in memory."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
+from airflow_s3events.aws_clock import AwsClock
 from airflow_s3events.consumer import Consumer
+from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.filters import EventFilter, prefix
 from airflow_s3events.hauls import HaulSettings, HaulStream
 from airflow_s3events.testing import InMemoryQueue, object_created_body
 from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 from airflow_s3events.triggers.watching import sessions, share
+from airflow_s3events.triggers.watching.roll import Roll
 from airflow_s3events.triggers.watching.sessions import QueueArguments, consumer_settings
 from airflow_s3events.triggers.watching.share import HaulShare
 from airflow_s3events.triggers.watching.source import HaulSource
@@ -37,6 +40,10 @@ class Airflow:
         self.may_store = asyncio.Event()
         self.away: Exception | None = None
         self.fired: list[tuple[str, str]] = []
+        #: How often the queue was opened, and what its closing takes.
+        self.opened = 0
+        self.closing: Callable[[], Awaitable[Any]] = _nothing
+        self.ready: Callable[[], Awaitable[None]] = _nothing
         self._tasks: dict[str, asyncio.Task[None]] = {}
         monkeypatch.setattr(sessions, "_WATCHERS", {})
         monkeypatch.setattr(share, "_SHARES", {})
@@ -51,10 +58,14 @@ class Airflow:
         return HaulShare(source, stored=self._stored)
 
     async def _opened(
-        self, stack: AsyncExitStack, arguments: QueueArguments, watchers: Watchers
+        self, stack: AsyncExitStack, arguments: QueueArguments, watchers: Watchers, _: AwsClock
     ) -> HaulStream:
+        self.opened += 1
+        stack.push_async_callback(self.closing)
         consumer = Consumer(self.queue, consumer_settings(arguments))
-        return HaulStream(await stack.enter_async_context(consumer), watchers, HaulSettings())
+        stream = HaulStream(await stack.enter_async_context(consumer), watchers, HaulSettings())
+        stream.ready = self.ready
+        return stream
 
     async def _stored(self) -> None:
         if self.away:
@@ -97,7 +108,7 @@ async def until(probe: Callable[[], Any], seconds: float = 20.0) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_watchers_share_one_poller_and_messages_go_once_airflow_has_stored_all(
+async def test_watchers_share_one_consumer_and_messages_go_once_airflow_has_stored_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     airflow = Airflow(monkeypatch, "a/1", "b/1", "a/2")
@@ -138,6 +149,49 @@ async def test_the_last_watcher_that_goes_gives_everything_back(monkeypatch: pyt
         await until(lambda: airflow.fired)
     (message,) = await airflow.queue.receive(wait_seconds=0)
     assert message.receive_count == 2
+
+
+async def test_a_session_that_begins_while_the_one_before_is_closed_keeps_what_it_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rolls: list[asyncio.Task[None] | None] = []
+
+    async def run(_: Roll) -> None:
+        rolls.append(asyncio.current_task())
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Roll, "run", run)
+    airflow = Airflow(monkeypatch)
+    closed = asyncio.Event()
+    airflow.closing = closed.wait
+    async with running(airflow, a=A):
+        await until(lambda: rolls)
+        going = asyncio.ensure_future(airflow.cancel("a"))
+        await asyncio.sleep(0.2)
+        airflow.start(b=B)
+        await until(lambda: len(rolls) == 2)
+        closed.set()
+        await going
+        await asyncio.sleep(0.1)
+        assert [task.done() for task in rolls if task] == [True, False]
+
+
+async def test_a_queue_that_cannot_be_closed_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_s3events.triggers.watching.source._FIRST_PAUSE_SECONDS", 0.1)
+    airflow = Airflow(monkeypatch, "a/1")
+
+    async def refuse() -> None:
+        raise ConfigurationError("sqs_queue: it is gone")
+
+    async def be_ready() -> None:
+        if airflow.opened == 1:
+            raise OutageError("SQS is away")
+
+    airflow.closing, airflow.ready = refuse, be_ready
+    airflow.may_store.set()
+    async with running(airflow, a=A):
+        await until(lambda: len(airflow.queue) == 0)
+    assert airflow.opened == 2
 
 
 async def test_stored_means_three_answers_with_time_for_a_sync_between_them(

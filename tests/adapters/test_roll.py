@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -76,6 +77,17 @@ async def test_a_watcher_that_begins_is_on_the_roll_at_once(variables: Variables
         watchers.join(Watcher("b", everything))
         await asyncio.sleep(0.05)
         assert variables.names() == {"a", "b"}
+
+
+@pytest.mark.usefixtures("variables")
+async def test_nobody_is_forgotten_soon_after_a_start_whatever_the_clock_shows() -> None:
+    await Roll("q", watchers_with("b")).look()
+    watchers, later = watchers_with("a"), time.time() + 7_200
+    roll = Roll("q", watchers, now=lambda: later, elapsed=iter((0.0, 599.0, 601.0)).__next__)
+    await roll.look()
+    assert set(watchers.elsewhere) == {"a", "b"}
+    await roll.look()
+    assert set(watchers.elsewhere) == {"a"}
 
 
 async def test_each_queue_has_a_roll_of_its_own(variables: Variables) -> None:

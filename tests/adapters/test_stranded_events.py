@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.dialects import registry
 from sqlalchemy.orm import Session
 
-from airflow_s3events.listeners.stranded_events import _CLASSPATH, _insert, queue_stranded, redate
+from airflow_s3events.listeners.stranded_events import _CLASSPATH, _insert, queue_stranded, store_again
 from airflow_s3events.triggers.s3_event_asset import S3EventAssetTrigger
 from tests.lines import AIRFLOW
 
@@ -62,18 +62,26 @@ class World:
         self.session.add(reference)
         self.session.flush()
 
+    def also(self, dag_id: str, asset_id: int) -> None:
+        """Have the DAG scheduled by this asset as well."""
+        from airflow.models.asset import DagScheduleAssetReference
+
+        self.session.add(DagScheduleAssetReference(dag_id=dag_id, asset_id=asset_id, created_at=START))
+        self.session.flush()
+
     def store(self, seconds: float, asset_id: int | None = None) -> Any:
         from airflow.models.asset import AssetEvent
 
-        event = AssetEvent(asset_id=asset_id or self.asset, timestamp=at(seconds), extra={})
+        extra = {"from_trigger": True, "payload": {"s3_events": []}}
+        event = AssetEvent(asset_id=asset_id or self.asset, timestamp=at(seconds), extra=extra)
         self.session.add(event)
         self.session.flush()
         return event
 
-    def queue(self, seconds: float) -> None:
+    def queue(self, seconds: float, dag_id: str = "process") -> None:
         from airflow.models.asset import AssetDagRunQueue
 
-        row = AssetDagRunQueue(asset_id=self.asset, target_dag_id="process", created_at=at(seconds))
+        row = AssetDagRunQueue(asset_id=self.asset, target_dag_id=dag_id, created_at=at(seconds))
         self.session.add(row)
         self.session.flush()
 
@@ -92,6 +100,11 @@ class World:
         self.session.add(run)
         self.session.flush()
         return run
+
+    def newest(self) -> Any:
+        from airflow.models.asset import AssetEvent
+
+        return self.session.scalars(select(AssetEvent).order_by(AssetEvent.id.desc())).first()
 
     def queued(self) -> list[tuple[str, datetime]]:
         from airflow.models.asset import AssetDagRunQueue
@@ -217,48 +230,90 @@ def test_a_dag_that_runs_by_partition_is_not_queued(world: World) -> None:
     assert [dag_id for dag_id, _ in world.queued()] == ["process"]
 
 
-def test_an_event_that_a_clock_has_dated_back_before_a_run_is_queued_with_the_time_that_it_is(
-    world: World,
-) -> None:
+def test_an_event_that_a_clock_has_dated_back_before_a_run_is_stored_once_more(world: World) -> None:
     world.run(3_600, world.store(3_600))
     late = world.store(1)
     before = datetime.now(timezone.utc)
     assert world.queued() == []
-    assert redate(world.session) == 1
-    world.session.refresh(late)
-    assert before <= late.timestamp <= datetime.now(timezone.utc)
-    assert world.queued() == [("process", late.timestamp)]
-    assert redate(world.session) == 0
+    assert store_again(world.session) == 1
+    new = world.newest()
+    assert before <= new.timestamp <= datetime.now(timezone.utc)
+    assert (new.asset_id, late.timestamp) == (world.asset, at(1))
+    assert new.extra == {"from_trigger": True, "payload": {"s3_events": [], "s3_events_again": True}}
+    assert world.queued() == [("process", new.timestamp)]
+    assert store_again(world.session) == 0
 
 
 def test_what_came_after_a_run_that_ended_its_window_later_is_found_whatever_ran_since(world: World) -> None:
     world.run(3_600, world.store(3_600))
     world.store(1)
     world.run(3_601, world.store(3_601))
-    assert redate(world.session) == 1
+    assert store_again(world.session) == 1
 
 
-def test_the_events_of_a_run_that_somebody_has_deleted_keep_their_time(world: World) -> None:
+def test_the_events_of_a_run_that_somebody_has_deleted_are_left_as_they_are(world: World) -> None:
     world.run(1, world.store(1))
     deleted = world.run(2, world.store(2))
     world.run(3, world.store(3))
     world.session.delete(deleted)
     world.session.flush()
-    assert redate(world.session) == 0
+    assert store_again(world.session) == 0
 
 
-def test_an_event_that_has_a_run_keeps_its_time_whatever_other_dags_missed(world: World) -> None:
+def test_an_event_that_another_dag_has_had_is_stored_once_more_for_the_one_that_missed_it(
+    world: World,
+) -> None:
     world.add_dag("archive", world.asset)
     world.run(3_600, world.store(3_600))
-    world.run(1, world.store(1), dag_id="archive")
-    assert redate(world.session) == 0
+    event = world.store(1)
+    world.run(1, event, dag_id="archive")
+    world.run(3_600, dag_id="archive")
+    assert store_again(world.session) == 1
+    assert sorted(dag_id for dag_id, _ in world.queued()) == ["archive", "process"]
+    world.run(3_700, world.newest())
+    assert store_again(world.session) == 0
 
 
-def test_an_event_that_a_scheduler_may_have_in_hand_keeps_its_time(world: World) -> None:
+def test_what_waits_for_another_dag_keeps_nobody_from_it(world: World) -> None:
+    """As for a daily asset, or behind a DAG that has as many runs as it may."""
+    world.add_dag("archive", world.asset)
+    world.run(3_600, world.store(3_600))
+    world.store(1)
+    world.queue(1, "archive")
+    assert store_again(world.session) == 1
+
+
+def test_an_event_that_a_scheduler_may_have_in_hand_is_left_as_it_is(world: World) -> None:
     world.run(3_600, world.store(3_600))
     world.store(1)
     world.queue(1)
-    assert redate(world.session) == 0
+    assert store_again(world.session) == 0
+
+
+def test_what_was_not_there_yet_when_an_event_of_another_asset_got_its_run_is_stored_once_more(
+    world: World,
+) -> None:
+    """The transaction that stores it ends after that of a later event, and no clock is wrong."""
+    now = (datetime.now(timezone.utc) - START).total_seconds()
+    other = world.add_asset("other", "somebody.else.Trigger")
+    world.add_dag("both", other)
+    world.also("both", world.asset)
+    world.store(now - 2)
+    theirs = world.store(now - 1, other)
+    world.run(now - 1, theirs, dag_id="both")
+    assert store_again(world.session) == 1
+    assert [dag_id for dag_id, _ in world.queued() if dag_id == "both"] == ["both"]
+
+
+def test_a_dag_that_runs_by_partition_is_given_nothing_again(world: World) -> None:
+    if AIRFLOW < (3, 2):
+        pytest.skip("partitions came with 3.2")
+    now = (datetime.now(timezone.utc) - START).total_seconds()
+    world.add_dag("partitioned", world.asset, timetable_partitioned=True)
+    event = world.store(now - 2)
+    world.run(now - 2, event)
+    world.run(now - 1, dag_id="partitioned")
+    assert store_again(world.session) == 0
 
 
 def test_a_run_that_a_clock_ahead_has_put_into_the_future_hides_nobody(world: World) -> None:
@@ -266,7 +321,7 @@ def test_a_run_that_a_clock_ahead_has_put_into_the_future_hides_nobody(world: Wo
     ahead = (datetime.now(timezone.utc) - START).total_seconds() + 3_600
     world.run(ahead, world.store(ahead))
     world.store(2)
-    assert redate(world.session) == 0
+    assert store_again(world.session) == 0
     assert world.queued() == [("process", at(2))]
 
 
@@ -275,4 +330,4 @@ def test_what_a_run_out_of_the_future_has_passed_when_its_time_came_gets_a_time_
 ) -> None:
     world.run(5, world.store(5))
     world.store(2)
-    assert redate(world.session) == 1
+    assert store_again(world.session) == 1

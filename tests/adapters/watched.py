@@ -13,7 +13,7 @@ from airflow_s3events.watchers import Watcher, Watchers
 @asynccontextmanager
 async def watched(queue: str) -> AsyncIterator[tuple[Any, Watcher]]:
     """Yield the stream of hauls of a queue, and its one watcher, who wants all."""
-    from airflow_s3events import S3EventAssetTrigger
+    from airflow_s3events import S3EventAssetTrigger, aws_clock
     from airflow_s3events.triggers.watching.sessions import QueueArguments, open_haul_stream
 
     trigger = S3EventAssetTrigger(sqs_queue=queue, watcher="landing")
@@ -21,4 +21,4 @@ async def watched(queue: str) -> AsyncIterator[tuple[Any, Watcher]]:
     watchers.join(watcher)
     async with AsyncExitStack() as stack:
         arguments = QueueArguments.of(trigger.serialize()[1])
-        yield await open_haul_stream(stack, arguments, watchers), watcher
+        yield await open_haul_stream(stack, arguments, watchers, aws_clock.AwsClock()), watcher

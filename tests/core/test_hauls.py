@@ -291,3 +291,48 @@ def test_what_cannot_be_handed_over_now_ends_the_hauls_and_comes_again() -> None
         assert (await queue.describe()).waiting == 1
 
     play(scenario)
+
+
+def test_what_was_handed_over_before_nothing_may_be_is_settled_and_does_not_come_again() -> None:
+    async def scenario() -> None:
+        queue = queue_of("in/1")
+        watchers = Watchers()
+        watcher = Watcher("a", everything)
+        watchers.join(watcher)
+        is_wrong = False
+
+        async def look() -> None:
+            if is_wrong:
+                raise SkewedClockError("the clock of this machine is 420 s behind that of AWS")
+
+        async with consumer_of(queue, None, idle_seconds=None) as consumer:
+            stream = HaulStream(consumer, watchers, HaulSettings())
+            stream.ready = look
+            hauls = stream.hauls()
+            haul = await anext(hauls)
+            haul.take(watcher)
+            is_wrong = True
+            queue.put(object_created_body("landing", "in/2"))
+            asyncio.get_running_loop().call_later(12, stored, stream, haul)
+            with pytest.raises(SkewedClockError):
+                await anext(hauls)
+        assert ['"in/2"' in message.body for message in queue.peek()] == [True]
+
+    play(scenario)
+
+
+def test_a_wrong_clock_settles_nothing_that_nobody_here_wants() -> None:
+    async def scenario() -> None:
+        queue = queue_of("in/1")
+        async with consumer_of(queue, None, idle_seconds=None) as consumer:
+            stream = HaulStream(consumer, Watchers(), HaulSettings(unmatched="discard"))
+
+            async def look() -> None:
+                raise SkewedClockError("the clock of this machine is 7,200 s ahead of that of AWS")
+
+            stream.ready = look
+            with pytest.raises(SkewedClockError):
+                await anext(stream.hauls())
+        assert len(queue) == 1
+
+    play(scenario)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from airflow_s3events.filters import everything, prefix
 from airflow_s3events.testing import InMemoryQueue, object_record, records_body
 from airflow_s3events.watchers import Watcher
@@ -73,6 +75,40 @@ def test_what_is_owed_to_a_watcher_that_nobody_sees_is_asked_for_ever_less_often
                 await asyncio.sleep(900)
             calls[absent] = queue.calls["change_visibility"]
         assert calls["b",] < 15 < calls[()]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("unmatched", ["leave", "dead-letter"])
+def test_a_copy_whose_watcher_is_forgotten_is_no_more_deleted_in_silence_than_what_nobody_wants(
+    unmatched: str,
+) -> None:
+    async def scenario() -> None:
+        queue, dead = with_dead_letters("b/1")
+        process = Process(queue, a=everything)
+        process.watchers.told({"b": prefix("b/")}, absent=("b",))
+        with running(process, unmatched=unmatched):
+            await asyncio.sleep(3_600)
+            process.watchers.told({})
+            await asyncio.sleep(3 * 24 * 3_600)
+        assert process.given == {("a", "b/1"): 1}
+        assert (len(queue), len(dead)) == (0, 1)
+
+    play(scenario)
+
+
+def test_the_parts_of_a_copy_that_nobody_else_wanted_keep_it_from_nothing() -> None:
+    async def scenario() -> None:
+        queue, dead = with_dead_letters()
+        queue.put(records_body(object_record("landing", "a/1"), object_record("landing", "b/1")))
+        process = Process(queue, a=prefix("a/"))
+        process.watchers.told({"b": prefix("b/")})
+        with running(process):
+            await asyncio.sleep(20)
+            process.watchers.join(Watcher("b", prefix("b/")))
+            await asyncio.sleep(600)
+        assert process.given == {("a", "a/1"): 1, ("b", "b/1"): 1}
+        assert (len(queue), len(dead)) == (0, 0)
 
     play(scenario)
 

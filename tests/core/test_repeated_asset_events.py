@@ -117,6 +117,30 @@ def away(*_: Any) -> list[Any]:
     raise OutageError("the API server answered 500")
 
 
+def test_what_comes_again_is_looked_for_where_a_clock_may_have_dated_it_back_to() -> None:
+    event = make_event(event_time=_NOON)
+    again = Message(message_id="m", receipt_handle="r", body="", receive_count=2)
+    first = stored(event, _NOON - timedelta(minutes=7), "process")
+    second = stored(event, _NOON + timedelta(minutes=1), "process", message=again)
+    assert events_of_the_run_of(first, [first, second]) == [event]
+    assert events_of_the_run_of(second, [first, second]) == []
+
+
+def test_what_two_runs_were_given_is_told_apart_although_airflow_says_nothing_of_earlier_runs() -> None:
+    """It fails for what another DAG has in hand, which is mostly not what this run has."""
+    event = make_event(event_time=_NOON - timedelta(seconds=9))
+    own = stored(event, _NOON, "process")
+    own.created_dagruns.append(run_of("process", _NOON + timedelta(seconds=2)))
+
+    def between(_: Any, after: datetime, _before: datetime) -> list[Any]:
+        if after < _NOON:
+            raise OutageError("the API server answered 500")
+        return [own]
+
+    assert events_of_run(context_of(own), between) == []
+    assert events_of_run(context_of(own, _NOON + timedelta(seconds=2)), between) == [event]
+
+
 def test_what_came_for_the_first_time_is_there_although_airflow_says_nothing_of_earlier_runs() -> None:
     own = stored(make_event(), _NOON, message=Message(message_id="m", receipt_handle="r", body=""))
     assert events_of_run(context_of(own), away) == [make_event()]

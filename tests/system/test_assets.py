@@ -39,6 +39,22 @@ with DAG(dag_id="%(name)s", schedule=Asset("%(name)s"), max_active_runs=1):
 """
 
 
+#: Scheduled by a name alone, of an asset that another file has.
+REFERRING = """
+from airflow.sdk import DAG, Asset, get_current_context, task
+
+from airflow_s3events import events_of
+
+with DAG(dag_id="%(name)s", schedule=Asset.ref(name=ASSET)):
+
+    @task(retries=0)
+    def look():
+        events_of(get_current_context())
+
+    look()
+"""
+
+
 @pytest.fixture
 def watch(add_dags: AddDags, bucket: NotifyingBucket, tmp_path: Path) -> Watch:
     """Make DAGs on assets that watch the bucket's queue."""
@@ -47,6 +63,12 @@ def watch(add_dags: AddDags, bucket: NotifyingBucket, tmp_path: Path) -> Watch:
         return Watching(add_dags, bucket, tmp_path, prefixes, **arguments)
 
     return make
+
+
+@pytest.fixture
+def uploads(aws: EmbeddedAws, bucket: NotifyingBucket) -> Callable[[str], None]:
+    """Upload an object of this key."""
+    return lambda key: put(aws, bucket, key)
 
 
 @pytest.fixture
@@ -116,6 +138,18 @@ def test_objects_that_come_while_a_run_is_under_way_are_all_in_a_run_and_no_run_
         time.sleep(1)
     eventually(lambda: watching.keys("a") == dict.fromkeys(keys, 1), 120)
     assert all(watching.runs("a"))
+
+
+def test_a_dag_that_only_refers_to_an_asset_is_given_no_objects_and_says_so(
+    watch: Watch, add_dags: AddDags, cluster: Cluster, eventually: Eventually, uploads: Callable[[str], None]
+) -> None:
+    watching = watch({"a": "in/"})
+    (name,) = add_dags(REFERRING.replace("ASSET", repr(watching.dag_id("a"))))
+    uploads("in/one.csv")
+    eventually(lambda: watching.keys("a") == {"in/one.csv": 1}, 90)
+    eventually(lambda: [run["state"] for run in cluster.runs(name)] == ["failed"], 90)
+    logs = (cluster.folder / "logs" / f"dag_id={name}").rglob("*.log")
+    assert any("Asset.ref()" in path.read_text() for path in logs)
 
 
 def test_stock_strands_events_that_come_while_a_run_is_under_way(

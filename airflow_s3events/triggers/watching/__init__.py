@@ -1,1 +1,1 @@
-"""Behind ``S3EventAssetTrigger``: the poller that all watchers of a queue share, and their roll."""
+"""Behind ``S3EventAssetTrigger``: the consumer that all watchers of a queue share, and their roll."""

@@ -1,4 +1,4 @@
-"""``HaulProducer``: one poller for all watchers of a queue, on Airflow 3.3's shared stream in ack mode.
+"""``HaulProducer``: one consumer for all watchers of a queue, on Airflow 3.3's shared stream in ack mode.
 
 The promise: a message is deleted only after Airflow has stored the asset events of every watcher that wants
 part of it. Airflow says so by ``advance``; which of its words may be believed is in

@@ -42,15 +42,24 @@ class Roll:
     Args:
         sqs_queue: The queue, as its watchers name it.
         watchers: Those of this process.
-        now: Seconds since the epoch.
+        now: Seconds since the epoch, by a clock that all triggerers agree on.
+        elapsed: Seconds that nobody sets.
     """
 
-    def __init__(self, sqs_queue: str, watchers: Watchers, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        sqs_queue: str,
+        watchers: Watchers,
+        *,
+        now: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.key = roll_key(sqs_queue)
         self._sqs_queue = sqs_queue
         self._watchers = watchers
         self._now = now
-        self._since = now()
+        self._elapsed = elapsed
+        self._since = elapsed()
         self._joined = Wake()
 
     async def run(self) -> None:
@@ -89,12 +98,11 @@ class Roll:
 
     async def _look(self) -> bool:
         entries = _parsed(await read_variable(self.key))
-        now = self._now()
-        is_new = now - self._since < _PATIENT_SECONDS
+        is_new = self._elapsed() - self._since < _PATIENT_SECONDS
         roll, is_changed = call_roll(
             entries,
             self._watchers,
-            now,
+            self._now(),
             absent_seconds=float("inf") if is_new else ABSENT_SECONDS,
             renew_seconds=_RENEW_SECONDS,
         )

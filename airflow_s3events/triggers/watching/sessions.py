@@ -95,9 +95,9 @@ async def joined_for(watchers: Watchers, seconds: float) -> None:
 
 
 async def open_haul_stream(
-    stack: AsyncExitStack, arguments: QueueArguments, watchers: Watchers
+    stack: AsyncExitStack, arguments: QueueArguments, watchers: Watchers, clock: AwsClock
 ) -> HaulStream:
-    """Open the queue and return its hauls; all of it ends with ``stack``.
+    """Open the queue and return its hauls; all of it ends with ``stack``, and ``clock`` is told of AWS's.
 
     Raises:
         ConfigurationError: The queue, or its dead letter queue, does not exist or may not be used.
@@ -105,7 +105,6 @@ async def open_haul_stream(
     """
     # On the loop this would hold up every trigger of the process for a second.
     await asyncio.to_thread(_load)
-    from airflow_s3events.aws_clock import AwsClock
     from airflow_s3events.consumer import Consumer
     from airflow_s3events.decision_log import DecisionLog
     from airflow_s3events.hauls import HaulSettings, HaulStream
@@ -113,7 +112,6 @@ async def open_haul_stream(
 
     hook = _hook(arguments)
     client = await stack.enter_async_context(hook.open_client())
-    clock = AwsClock()
     clock.listen(client)
     queue = await hook.queue(client, arguments.sqs_queue)
     attributes = await queue.describe()

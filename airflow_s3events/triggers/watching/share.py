@@ -1,4 +1,4 @@
-"""``HaulShare``: one poller for all watchers of a queue on Airflow 3.0 to 3.2, which have no shared stream.
+"""``HaulShare``: one consumer for all watchers of a queue on Airflow 3.0 to 3.2, which have no shared stream.
 
 Nor do they say when an asset event is stored. What can be observed from a trigger is that Airflow's main
 process goes on: it takes what triggers have fired with each sync, stores all of it, and only then turns to

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 from airflow_s3events._compat.stats import emitter
+from airflow_s3events.aws_clock import AwsClock
 from airflow_s3events.reporting import report_failure
 from airflow_s3events.triggers.watching.roll import Roll
 from airflow_s3events.triggers.watching.sessions import QueueArguments, joined_for, open_haul_stream
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OpenStream = Callable[[AsyncExitStack, QueueArguments, Watchers], Awaitable["HaulStream"]]
+OpenStream = Callable[[AsyncExitStack, QueueArguments, Watchers, AwsClock], Awaitable["HaulStream"]]
 
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -74,17 +75,28 @@ class HaulSource:
         Airflow cancels a watcher that is to go once each second until it is gone, and us with it: closing
         is a task of its own that goes on.
         """
-        closing = asyncio.ensure_future(self._stack.aclose())
+        # A new session may begin before this one is closed: it puts what it opens into a stack of its own.
+        stack, self._stack = self._stack, AsyncExitStack()
+        closing = asyncio.ensure_future(self._close(stack))
         _CLOSING.add(closing)
         closing.add_done_callback(_CLOSING.discard)
         await asyncio.shield(closing)
 
+    async def _close(self, stack: AsyncExitStack) -> None:
+        try:
+            await stack.aclose()
+        except Exception as error:
+            # What is not settled comes again, and the queue has to be opened again in any case.
+            log.warning("Queue %s: its end was not a clean one: %s", self._arguments.sqs_queue, error)
+
     async def _session(self) -> AsyncGenerator[tuple[HaulStream, Haul], None]:
-        roll = Roll(self._arguments.sqs_queue, self._watchers)
+        clock = AwsClock()
+        # By AWS's clock: one that is ahead would forget everybody.
+        roll = Roll(self._arguments.sqs_queue, self._watchers, now=clock.now)
         await asyncio.gather(joined_for(self._watchers, _JOIN_SECONDS), roll.meet())
         await roll.look()
         keeping = asyncio.ensure_future(roll.run())
         self._stack.callback(keeping.cancel)
-        stream = await self._open_stream(self._stack, self._arguments, self._watchers)
+        stream = await self._open_stream(self._stack, self._arguments, self._watchers, clock)
         async for haul in stream.hauls():
             yield stream, haul
