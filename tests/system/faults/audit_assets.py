@@ -7,8 +7,8 @@ It imports nothing of the package that it judges: SQL, SQS, a manifest and the n
 The manifest is ``{"notes": folder, "assets": {name: part of the key}, "keys": [key, ...]}``: an asset wants
 each key that has its part in it, and its DAG has its name. A run has written the keys that it was given into
 a file ``notes/<DAG>/<task instance>.json``. Exit status 0: each key is in an asset event of each asset that
-wants it, and in exactly one run of it; no asset event is in no run; both queues are empty. ``"moves"`` of
-the manifest are judged as ``audit`` does.
+wants it, and in exactly one run of it; no asset event is in no run, but those that were stored once more,
+which say so; both queues are empty. ``"moves"`` of the manifest are judged as ``audit`` does.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from tests.system.faults.audit import judge_moves, read_beats
 
 #: Of the keys that went wrong, so many are named.
 _NAMED = 20
+#: Says of an asset event that runs had passed it by, and that there is another one in its place.
+_STORED_AGAIN = "s3_events_stored_again"
 _EVENTS = """
     SELECT a.name, e.id, e.extra,
         (SELECT count(*) FROM dagrun_asset_event d WHERE d.event_id = e.id)
@@ -41,7 +43,8 @@ def judge(
 
     Args:
         manifest: See above.
-        stored: Of each asset event: its asset, the keys that it holds, and in how many runs it is.
+        stored: Of each asset event: its asset, the keys that it holds, and in how many runs it is, or how
+            many asset events are in its place.
         noted: Of each run: its DAG, and the keys that it was given.
     """
     wanted = {
@@ -70,7 +73,7 @@ def judge(
 
 
 def read_stored(database: str) -> list[tuple[str, list[str], int]]:
-    """Return asset, keys and number of runs of each asset event."""
+    """Return asset, keys and number of runs of each asset event; another in its place counts as a run."""
     from sqlalchemy import create_engine, text
 
     engine = create_engine(database)
@@ -80,7 +83,8 @@ def read_stored(database: str) -> list[tuple[str, list[str], int]]:
     found = []
     for name, _, extra, runs in rows:
         data = json.loads(extra) if isinstance(extra, str) else extra
-        found.append((name, [event["key"] for event in data["payload"]["s3_events"]], runs))
+        keys = [event["key"] for event in data["payload"]["s3_events"]]
+        found.append((name, keys, runs + bool(data.get(_STORED_AGAIN))))
     return found
 
 

@@ -110,7 +110,8 @@ def _table(played: list[dict[str, Any]]) -> str:
         silence = max((fault.get("silence_seconds") or 0.0 for fault in faults), default=0.0)
         cells = [report["seed"], ", ".join(fault["kind"] for fault in faults)]
         cells += [audit.get(name, "?") for name in ("runs", "lost", "twice")]
-        cells += [f"{audit.get('malformed', '?')}, {audit.get('dlq', {}).get('visible', '?')}"]
+        dead = audit.get("dlq", "?")
+        cells += [f"{audit.get('malformed', '?')}, {dead['visible'] if isinstance(dead, dict) else dead}"]
         cells += [f"{silence:.0f} s", f"{report.get('seconds', 0):.0f} s"]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
