@@ -39,8 +39,9 @@ _CLASSPATH = "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger"
 _BUSY_SECONDS = 2.0
 _QUIET_SECONDS = 15.0
 _BUSY_FOR_SECONDS = 60.0
-#: Of our asset events stored last, so many are asked for their time.
+#: So many of our asset events are looked at, of so many that Airflow has stored last.
 _NEWEST = 2_000
+_NEWEST_OF_ALL = 20_000
 #: A transaction of Airflow's that stores an asset event lasts no longer.
 _TRANSACTION = timedelta(minutes=10)
 #: Member of an asset event's ``extra`` that was passed by and has been stored once more.
@@ -158,13 +159,12 @@ def stranded(now: datetime) -> Select[Any]:
     from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
     from airflow.models.dag import DagModel
     from airflow.models.trigger import Trigger
-    from sqlalchemy import false, func, select
+    from sqlalchemy import func, select
 
     schedule = DagScheduleAssetReference
     wanted = [
         AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
         *_takes_our_events(),
-        DagModel.is_paused == false(),
         # The window that Airflow itself leaves open for the next run.
         AssetEvent.timestamp > func.coalesce(_last_run_after(now), schedule.created_at),
         ~_is_in_a_run(),
@@ -183,23 +183,27 @@ def stranded(now: datetime) -> Select[Any]:
 def left_alone() -> Select[Any]:
     """Select which of our newest asset events are in no run of one of the DAGs on their asset."""
     from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
+    from airflow.models.dag import DagModel
     from airflow.models.trigger import Trigger
-    from sqlalchemy import select
+    from sqlalchemy import func, select
 
+    after = select(func.max(AssetEvent.id) - _NEWEST_OF_ALL).scalar_subquery()
     newest = (
         select(AssetEvent.id)
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        .where(AssetModel.triggers.any(Trigger.classpath == _CLASSPATH))
+        .where(AssetEvent.id > after, AssetModel.triggers.any(Trigger.classpath == _CLASSPATH))
         .order_by(AssetEvent.id.desc())
         .limit(_NEWEST)
         .subquery()
     )
+    schedule = DagScheduleAssetReference
     return (
         select(AssetEvent.id)
         .distinct()
         .join(newest, newest.c.id == AssetEvent.id)
-        .join(DagScheduleAssetReference, DagScheduleAssetReference.asset_id == AssetEvent.asset_id)
-        .where(~_is_in_a_run())
+        .join(schedule, schedule.asset_id == AssetEvent.asset_id)
+        .join(DagModel, DagModel.dag_id == schedule.dag_id)
+        .where(*_takes_our_events(), ~_is_in_a_run())
     )
 
 
@@ -229,11 +233,12 @@ def passed_by(waiting: Sequence[int], now: datetime) -> Select[Any]:
 
 
 def _takes_our_events() -> tuple[Any, ...]:
-    """Whether a DAG gets runs of a watcher's events: not by partition keys, which these do not have."""
+    """Whether a DAG gets runs of a watcher's events: unpaused, and not by partition keys, which they lack."""
     from airflow.models.dag import DagModel
     from sqlalchemy import false
 
-    return (DagModel.timetable_partitioned == false(),) if hasattr(DagModel, "timetable_partitioned") else ()
+    names = [name for name in ("is_paused", "timetable_partitioned") if hasattr(DagModel, name)]
+    return tuple(getattr(DagModel, name) == false() for name in names)
 
 
 def _is_in_a_run() -> Any:
