@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -153,6 +154,13 @@ class Calls:
 
         monkeypatch.setattr(BaseClient, "_make_api_call", noted)
         return self
+
+    @contextmanager
+    def unnoted(self) -> Iterator[None]:
+        """What a test does itself, to prepare, is no call of ours."""
+        made = list(self.made)
+        yield
+        self.made[:] = made
 
     @property
     def writing(self) -> list[str]:

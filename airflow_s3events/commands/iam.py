@@ -29,11 +29,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "iam",
         help="the least that a role needs, as a policy to paste",
-        description="Print the policy of a role that dispatches, waits (trigger, sensor), sees to dead"
-        " letters and failed runs (redrive, retry, notify, alert), acts on objects (tag, quarantine), looks"
-        " at all of it (status), sets up (configure), checks, proves or removes, with what you name and"
-        " nothing beside it. No AWS is asked. Exit status: 0, or 2 when something is missing or wrong, with"
-        " the reason on stderr.",
+        description="Print the policy of a role that dispatches, watches for assets, waits (trigger, sensor,"
+        " expect), sees to dead letters and failed runs (redrive, retry, notify, alert), acts on objects"
+        " (tag, quarantine), starts what was missed (reconcile), looks (status, explain, tail), sets up"
+        " (configure), checks, proves or removes, with what you name and nothing beside it. No AWS is asked."
+        " Exit status: 0, or 2 when something is missing or wrong, with the reason on stderr.",
     )
     add = parser.add_argument
     add("--for", required=True, choices=PURPOSES, dest="purpose", help="what the role does")
@@ -42,6 +42,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add("--function", metavar="ARN", help="Lambda function that gets the events")
     add("--rule", metavar="ARN", help="EventBridge rule between bucket and queue")
     add("--archive", metavar="ARN", help="EventBridge archive")
+    _add_asking_options(parser)
+    add("--quarantine-bucket", metavar="NAME", help="where quarantined objects are copied to")
+    add("--quarantine-prefix", default="quarantine/", help="what their keys begin with; default quarantine/")
+    add("--data-events", action="store_true", help="of check: ask CloudTrail, too")
+    add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
+    add("--json", action="store_true", help="as it is: a policy is JSON")
+    return parser
+
+
+def _add_asking_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--enrich",
         choices=PARTS,
@@ -49,13 +60,27 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default=[],
         help="what the routes of a dispatcher ask S3 about the objects of --bucket; may be given twice",
     )
-    add("--quarantine-bucket", metavar="NAME", help="where quarantined objects are copied to")
-    add("--quarantine-prefix", default="quarantine/", help="what their keys begin with; default quarantine/")
-    add("--audit", metavar="ADDRESS", help="a dispatcher's audit=: s3://bucket/prefix or logs:<log group>")
-    add("--data-events", action="store_true", help="of check: ask CloudTrail, too")
-    add("--airflow-role", metavar="ARN", help="arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/ROLE of MWAA")
-    add("--json", action="store_true", help="as it is: a policy is JSON")
-    return parser
+    add(
+        "--manifest",
+        action="append",
+        default=[],
+        dest="manifests",
+        metavar="NAME",
+        help="a manifest= of a dispatcher's batches, in --bucket; may be given several times",
+    )
+    add("--audit", metavar="ADDRESS", help="of dispatch or watch: s3://bucket/prefix or logs:<log group>")
+    add(
+        "--ledger",
+        metavar="ADDRESS",
+        help="of dispatch, reconcile or explain: dynamodb:<table>, in --region and --account or those of the"
+        " queue; sql:<Airflow connection> needs nothing of AWS",
+    )
+    add(
+        "--inventory",
+        metavar="S3URI",
+        help="of reconcile, instead of listing: manifest.json of an S3 Inventory, or what its reports' keys"
+        " begin with",
+    )
 
 
 def add_queue_options(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     except ConfigurationError as error:
         return note("iam", str(error), REFUSED)
     print(json.dumps(policy, indent=2))
-    if args.purpose == "dispatch" and not args.dead_letter_queue:
+    if args.purpose in ("dispatch", "watch") and not args.dead_letter_queue:
         note("iam", NO_DEAD_LETTERS)
     return OK
 
@@ -114,9 +139,14 @@ def _resources(args: argparse.Namespace) -> Resources:
         rule=_arn(args.rule, "events", "--rule"),
         archive=_arn(args.archive, "events", "--archive"),
         enrich=tuple(args.enrich),
+        manifests=tuple(args.manifests),
         quarantine_bucket=args.quarantine_bucket,
         quarantine_prefix=args.quarantine_prefix,
         audit=args.audit,
+        ledger=args.ledger,
+        region=args.region,
+        account=args.account,
+        inventory=args.inventory,
         data_events=args.data_events,
         airflow_role=_arn(args.airflow_role, "airflow", "--airflow-role"),
     )

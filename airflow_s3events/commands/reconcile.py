@@ -120,7 +120,7 @@ def _reconcile(args: argparse.Namespace) -> tuple[Mapping[str, Any], Closed | No
 def _work(args: argparse.Namespace) -> Reconciliation:
     from airflow_s3events.hooks.reconciliation import Reconciliation
     from airflow_s3events.ledger import LedgerSettings
-    from airflow_s3events.ledger.address import LedgerAddress
+    from airflow_s3events.ledger_address import LedgerAddress
 
     LedgerAddress.of(args.ledger, allow_url=True)
     bucket, _, prefix = args.location.removeprefix(SCHEME).partition("/")

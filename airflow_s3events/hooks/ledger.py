@@ -11,7 +11,8 @@ from airflow_s3events._compat import BaseHook
 from airflow_s3events.dispatch.journal import Journal, Order
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.ledger import Ledger, LedgerSettings
-from airflow_s3events.ledger.address import LedgerAddress, open_store
+from airflow_s3events.ledger.address import open_store
+from airflow_s3events.ledger_address import LedgerAddress
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

@@ -1,46 +1,13 @@
-"""Where a ledger is, in one text: ``sql:<connection>``, ``dynamodb:<table>``, or a database's URL."""
+"""``open_store``: the store at an address of a ledger."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.ledger.store import Store
-
-_FORMS = "'sql:<Airflow connection>' or 'dynamodb:<table>'"
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerAddress:
-    """Where a ledger is.
-
-    Attributes:
-        kind: ``sql``: a database by its Airflow connection. ``dynamodb``: a table of the AWS connection.
-            ``url``: a database by SQLAlchemy's URL, for the command line: a URL can hold a password, and
-            settings of tasks are shown.
-        name: Connection, table or URL.
-    """
-
-    kind: str
-    name: str = field(repr=False)
-
-    @staticmethod
-    def of(text: Any, *, allow_url: bool = False) -> LedgerAddress:
-        """Read an address.
-
-        Raises:
-            ConfigurationError: It is none; says what to put there.
-        """
-        kind, _, name = text.partition(":") if isinstance(text, str) else ("", "", "")
-        if name and kind in ("sql", "dynamodb"):
-            return LedgerAddress(kind, name)
-        if allow_url and name.startswith("//"):
-            return LedgerAddress("url", text)
-        shown = text if not isinstance(text, str) or "//" not in text else f"{kind}://..."
-        raise ConfigurationError(f"ledger={shown!r}: give {_FORMS}{', or a URL' if allow_url else ''}")
+from airflow_s3events.ledger_address import LedgerAddress
 
 
 @asynccontextmanager

@@ -11,10 +11,10 @@ from typing import Any
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.exceptions import AwsOutageError, LedgerOutageError
 from airflow_s3events.ledger.store import Document
+from airflow_s3events.ledger_address import SUBJECT_INDEX
 
 #: Name of the table where none is given.
 TABLE = "s3events-ledger"
-SUBJECT_INDEX = "subject-index"
 
 #: Keys of one BatchGetItem, and entries of one BatchWriteItem
 #: (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html).
@@ -29,7 +29,7 @@ _FIRST_PAUSE_SECONDS = 0.05
 _SETTINGS = {
     "ResourceNotFoundException": "ledger: no such table here; make it as docs/how-to/ledger.md says",
     "AccessDeniedException": (
-        "aws_conn_id: its role needs dynamodb:BatchGetItem, PutItem and Query on the ledger's table"
+        "aws_conn_id: its role may not do this to the ledger; `s3events iam --ledger` prints the policy"
     ),
     "UnrecognizedClientException": "aws_conn_id: AWS does not know this access key",
     "ValidationException": "ledger: the table has another key; make one as docs/how-to/ledger.md says",

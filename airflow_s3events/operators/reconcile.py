@@ -146,7 +146,7 @@ class S3ReconcileOperator(BaseOperator):
     def _settings(self) -> ReconcileSettings:
         from airflow_s3events.dispatch.journal import Order
         from airflow_s3events.filters import EventFilter, everything
-        from airflow_s3events.ledger.address import LedgerAddress
+        from airflow_s3events.ledger_address import LedgerAddress
         from airflow_s3events.reconcile import ReconcileSettings, moment_of, unasking
         from airflow_s3events.routing import Routes
 

@@ -22,7 +22,8 @@ from airflow_s3events.policies.documents import (
 )
 from airflow_s3events.policies.evaluation import Decision, Request, Verdict, evaluate
 from airflow_s3events.policies.grants import Grant, function_grant, grant, key_grant, tls_only
-from airflow_s3events.policies.roles import PURPOSES, Resources, role_policy
+from airflow_s3events.policies.resources import Resources
+from airflow_s3events.policies.roles import PURPOSES, role_policy
 
 __all__ = [
     "FUNCTION_LIMITS",

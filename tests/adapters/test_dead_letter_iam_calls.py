@@ -25,7 +25,7 @@ from tests.setup_world import Calls
 __all__ = ["account", "world"]
 
 #: What no emulator here has: SQS's own moves, and MWAA.
-_ANSWERS: dict[str, Any] = {
+ANSWERS: dict[str, Any] = {
     "StartMessageMoveTask": {"TaskHandle": "h"},
     "CancelMessageMoveTask": {"ApproximateNumberOfMessagesMoved": 1},
     "InvokeRestApi": {"RestApiStatusCode": 200, "RestApiResponse": {"dag_runs": []}},
@@ -44,7 +44,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     def noted(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
         calls.made.append((client.meta.service_model.service_name, operation, parameters))
-        return _ANSWERS[operation] if operation in _ANSWERS else make(client, operation, parameters)
+        return ANSWERS[operation] if operation in ANSWERS else make(client, operation, parameters)
 
     async def noted_async(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
         calls.made.append((client.meta.service_model.service_name, operation, parameters))
@@ -54,9 +54,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
             return {"Results": moves}
         if operation == "ListDeadLetterSourceQueues":
             return {"queueUrls": [parameters["QueueUrl"].removesuffix("-dlq")]}
-        return (
-            _ANSWERS[operation] if operation in _ANSWERS else await make_async(client, operation, parameters)
-        )
+        return ANSWERS[operation] if operation in ANSWERS else await make_async(client, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", noted)
     monkeypatch.setattr(AioBaseClient, "_make_api_call", noted_async)
@@ -118,7 +116,7 @@ def test_notify(account: Account, calls: Calls) -> None:
 def test_status(account: Account, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     health = {part: {"status": "healthy"} for part in ("metadatabase", "scheduler", "triggerer")}
     answer = {"RestApiStatusCode": 200, "RestApiResponse": {**health, "jobs": [], "total_entries": 0}}
-    monkeypatch.setitem(_ANSWERS, "InvokeRestApi", answer)
+    monkeypatch.setitem(ANSWERS, "InvokeRestApi", answer)
     queue = dispatchers_queue(account)
     dead_letter(account)
     url = account.world.queue_url("q")

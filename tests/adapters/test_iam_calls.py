@@ -42,6 +42,7 @@ ACTIONS = {
     "PutBucketNotificationConfiguration": "PutBucketNotification",
     "HeadObject": "GetObject",
     "ListObjectsV2": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
 }
@@ -51,6 +52,8 @@ SERVICES = {"mwaa": "airflow", "monitoring": "cloudwatch"}
 FREE = {"sts:GetCallerIdentity"}
 #: AWS asks for it on our behalf; no call of ours shows it.
 ON_OUR_BEHALF = {"kms:Decrypt", "kms:GenerateDataKey"}
+#: A call that AWS asks for on two things is one call on the other of them here.
+ELSEWHERE = {("Bus", "events:CreateArchive")}
 _QUEUE_NAMES = ("QueueName", "QueueUrl")
 
 
@@ -78,29 +81,59 @@ class Account:
 
 def resource_of(service: str, parameters: dict[str, Any], account: Account) -> str:
     """The ARN that IAM would match a call against."""
-    if service == "s3":
-        bucket = bucket_arn(parameters["Bucket"])
-        return f"{bucket}/{parameters['Key']}" if "Key" in parameters else bucket
-    if service == "sqs":
-        # Calls about a move of messages give an ARN, or only a handle.
-        name = next((parameters[member] for member in _QUEUE_NAMES if member in parameters), "/")
-        named = name.rpartition("/")[2]
-        return str(account.arn("sqs", named)) if named else str(account.dead_letter_queue)
-    if service == "sns":
-        given = parameters.get("TopicArn") or parameters.get("SubscriptionArn")
-        # A subscription's rights are those of its topic.
-        return str(account.topic) if given is None else ":".join(given.split(":")[:6])
-    if service == "events":
-        return str(account.archive if "ArchiveName" in parameters else account.rule)
-    if service == "airflow":
-        return str(account.arn("airflow", f"role/{parameters['Name']}/Op"))
+    if service in _RESOURCES:
+        return _RESOURCES[service](parameters, account)
     # CloudWatch's calls to read metrics are about nothing.
     return str(parameters.get("FunctionName") or parameters.get("KeyId") or "*")
 
 
+def _of_s3(parameters: dict[str, Any], _: Account) -> str:
+    bucket = bucket_arn(parameters["Bucket"])
+    return f"{bucket}/{parameters['Key']}" if "Key" in parameters else bucket
+
+
+def _of_sqs(parameters: dict[str, Any], account: Account) -> str:
+    # Calls about a move of messages give an ARN, or only a handle.
+    name = next((parameters[member] for member in _QUEUE_NAMES if member in parameters), "/")
+    named = name.rpartition("/")[2]
+    return str(account.arn("sqs", named)) if named else str(account.dead_letter_queue)
+
+
+def _of_sns(parameters: dict[str, Any], account: Account) -> str:
+    given = parameters.get("TopicArn") or parameters.get("SubscriptionArn")
+    # A subscription's rights are those of its topic.
+    return str(account.topic) if given is None else ":".join(given.split(":")[:6])
+
+
+def _of_events(parameters: dict[str, Any], account: Account) -> str:
+    return str(account.archive if "ArchiveName" in parameters else account.rule)
+
+
+def _of_dynamodb(parameters: dict[str, Any], account: Account) -> str:
+    table = parameters.get("TableName") or next(iter(parameters["RequestItems"]))
+    index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+    return str(account.arn("dynamodb", f"table/{table}{index}"))
+
+
+def _of_logs(parameters: dict[str, Any], account: Account) -> str:
+    group, stream = parameters["logGroupName"], parameters["logStreamName"]
+    return str(account.arn("logs", f"log-group:{group}:log-stream:{stream}"))
+
+
+_RESOURCES: dict[str, Callable[[dict[str, Any], Account], str]] = {
+    "s3": _of_s3,
+    "sqs": _of_sqs,
+    "sns": _of_sns,
+    "events": _of_events,
+    "airflow": lambda parameters, account: str(account.arn("airflow", f"role/{parameters['Name']}/Op")),
+    "dynamodb": _of_dynamodb,
+    "logs": _of_logs,
+}
+
+
 def judge(calls: Calls, policy: dict[str, Any], account: Account) -> None:
-    """Every call is let through, and every action is called."""
-    used = set()
+    """Every call is let through, and every action of every statement is called."""
+    used: set[tuple[str, str]] = set()
     for name, operation, parameters in calls.made:
         service = SERVICES.get(name, name)
         known = f"{ACTIONS.get(operation, operation)}{'Version' if 'VersionId' in parameters else ''}"
@@ -109,10 +142,12 @@ def judge(calls: Calls, policy: dict[str, Any], account: Account) -> None:
             continue
         resource = resource_of(service, parameters, account)
         request = Request(action=action, resource=resource, principal="role", context={})
-        assert evaluate(policy, request).allowed, f"{operation} of {resource}"
-        used.add(action)
-    granted = {action for statement in policy["Statement"] for action in statement["Action"]}
-    assert granted - used - ON_OUR_BEHALF == set()
+        decision = evaluate(policy, request)
+        assert decision.allowed, f"{operation} of {resource}"
+        used.update((sid, action) for sid in decision.statements)
+    granted = {(one["Sid"], action) for one in policy["Statement"] for action in one["Action"]}
+    unused = granted - used - ELSEWHERE
+    assert {(sid, action) for sid, action in unused if action not in ON_OUR_BEHALF} == set()
 
 
 @pytest.fixture
@@ -166,7 +201,6 @@ def test_configure(account: Account, calls: Calls, monkeypatch: pytest.MonkeyPat
     make_function(account)
     client = account.world.client("sns")
     topic = client.create_topic(Name=account.topic.resource)["TopicArn"]
-    account.world.queue("q")
     client.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=str(account.queue))
     calls.watch(monkeypatch)
     configure(account, QueueDestination(str(account.dead_letter_queue)))
@@ -283,7 +317,13 @@ def test_dispatch(account: Account, calls: Calls, channel: Channel, monkeypatch:
         sqs.send_message(QueueUrl=url, MessageBody=body)
     watch_async(calls, monkeypatch)
     for dag_id in ("process", "absent"):
-        operator = S3EventDispatchOperator(task_id="d", sqs_queue=queue, routes=dag_id, linger_seconds=0.2)
+        operator = S3EventDispatchOperator(
+            task_id="d",
+            sqs_queue=queue,
+            dead_letter_queue=str(account.dead_letter_queue),
+            routes=dag_id,
+            linger_seconds=0.2,
+        )
         with pytest.raises(TaskDeferred):
             operator.execute({})
         sqs.send_message(QueueUrl=url, MessageBody=bodies.object_created_body("landing", "b"))

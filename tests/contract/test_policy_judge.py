@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ console.log(JSON.stringify(kinds))
 #: Names of our statements to AWS's names of the kinds of resource.
 _RESOURCES = {
     "Bucket": {"bucket"},
+    "ListedBucket": {"bucket"},
     "Quarantine": {"bucket"},
     "QuarantineObjects": {"object"},
     "Objects": {"object"},
@@ -62,6 +64,27 @@ _RESOURCES = {
     "Archive": {"archive"},
     "Bus": {"event-bus"},
     "AirflowRole": {"rbac-role"},
+    "AskedBucket": {"bucket"},
+    "AskedObjects": {"object"},
+    "TaggedObjects": {"object"},
+    "ManifestObjects": {"object"},
+    "InventoryObjects": {"object"},
+    "AuditObjects": {"object"},
+    "AuditGroup": {"log-group", "log-stream"},
+    "LedgerTable": {"table"},
+    "LedgerIndex": {"index"},
+}
+#: What purposes may be given beside that which all can be.
+_MORE: dict[str, dict[str, Any]] = {
+    "dispatch": {
+        "enrich": ("head", "tags"),
+        "manifests": ("m.json",),
+        "audit": "s3://audits",
+        "ledger": "dynamodb:ledger",
+    },
+    "watch": {"audit": "logs:audits"},
+    "reconcile": {"inventory": "s3://reports", "ledger": "dynamodb:ledger"},
+    "explain": {"ledger": "dynamodb:ledger"},
 }
 _VERDICTS = {"Allowed": "allowed", "ExplicitlyDenied": "denied", "ImplicitlyDenied": "not allowed"}
 
@@ -124,11 +147,13 @@ def test_aws_knows_every_action_of_a_role_s_policy_for_the_kind_of_resource_it_i
         archive=RULE,
         airflow_role=AIRFLOW_ROLE,
     )
-    policies = [role_policy(purpose, resources) for purpose in PURPOSES]
+    policies = [role_policy(purpose, replace(resources, **_MORE.get(purpose, {}))) for purpose in PURPOSES]
     given = [
         (statement["Sid"], action)
         for policy in policies
         for statement in policy["Statement"]
+        # What has no narrower resource has none that is known by a name.
+        if statement["Resource"] != "*"
         for action in statement["Action"]
     ]
     kinds = ask(_KNOWN, sorted({action for _, action in given}))

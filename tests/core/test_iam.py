@@ -60,6 +60,10 @@ def test_the_region_tells_the_partition_of_the_bucket(capsys: pytest.CaptureFixt
         ["--for", "sensor", "--bucket", "s3://landing"],
         ["--for", "sensor", "--bucket", "landing", "--enrich", "tags"],
         ["--for", "dispatch", "--queue", QUEUE, "--enrich", "tags"],
+        ["--for", "dispatch", "--queue", QUEUE, "--manifest", "m.json"],
+        ["--for", "check", "--bucket", "landing", "--ledger", "sql:ledger_db"],
+        ["--for", "explain", "--bucket", "landing", "--ledger", "dynamodb:ledger"],
+        ["--for", "reconcile", "--bucket", "landing", "--inventory", "reports"],
     ],
 )
 def test_what_is_missing_or_wrong_is_told_on_stderr(
@@ -92,3 +96,24 @@ def test_what_a_dispatchers_routes_ask_is_in_its_policy_and_nothing_more(
     assert ["s3:GetObject", "s3:GetObjectVersion"] in [one["Action"] for one in statements]
     assert ["s3:ListBucket"] in [one["Action"] for one in statements]
     assert len({one["Sid"] for one in statements}) == len(statements)
+
+
+def test_a_watcher_without_a_dead_letter_queue_is_told_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["iam", "--for", "watch", "--queue", QUEUE, "--audit", "s3://audits"]) == 0
+    out, err = capsys.readouterr()
+    assert "arn:aws:s3:::audits/*" in out
+    assert "--dead-letter-queue" in err
+
+
+def test_a_ledger_is_in_the_region_and_account_that_are_given(capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--region", "eu-west-1", "--account", "111122223333"]
+    named = ["iam", "--bucket", "landing", "--ledger", "dynamodb:ledger", *where]
+    for purpose in ("reconcile", "explain"):
+        assert main([*named, "--for", purpose]) == 0
+        assert "arn:aws:dynamodb:eu-west-1:111122223333:table/ledger" in capsys.readouterr().out
+
+
+def test_a_dispatcher_reads_the_manifests_of_its_batches(capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["iam", "--for", "dispatch", "--queue", QUEUE, "--bucket", "landing", "--manifest", "m.json"]
+    assert main(named) == 0
+    assert "arn:aws:s3:::landing/*m.json" in capsys.readouterr().out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 import pytest
@@ -14,12 +13,9 @@ from airflow_s3events.arns import Arn
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.policies import (
     KEY_LIMITS,
-    PURPOSES,
     QUEUE_LIMITS,
     TOPIC_LIMITS,
     Limits,
-    Request,
-    Resources,
     Verdict,
     check_limits,
     evaluate,
@@ -29,12 +25,11 @@ from airflow_s3events.policies import (
     merged,
     parse_policy,
     policy_text,
-    role_policy,
     statements_of,
     tls_only,
     without,
 )
-from tests.policy_cases import AIRFLOW_ROLE, FROM_TOPIC, OWNER, QUEUE, RULE, SENDER, TOPIC, allow, policy_of
+from tests.policy_cases import FROM_TOPIC, OWNER, QUEUE, SENDER, TOPIC, allow, policy_of
 
 OURS = [grant(SENDER, QUEUE), grant(FROM_TOPIC, QUEUE), key_grant(SENDER), tls_only(QUEUE)]
 SIDS = [statement["Sid"] for statement in OURS]
@@ -200,99 +195,3 @@ def test_lambda_takes_arguments_instead_of_a_document() -> None:
         "SourceArn": "arn:aws:s3:::landing",
         "SourceAccount": OWNER,
     }
-
-
-class TestRoles:
-    ALL = Resources(
-        queue=QUEUE,
-        dead_letter_queue=QUEUE,
-        queue_key=QUEUE,
-        dead_letter_key=QUEUE,
-        bucket="landing",
-        prefix="in/",
-        quarantine_bucket="isolated",
-        topic=TOPIC,
-        function=TOPIC,
-        rule=RULE,
-        archive=RULE,
-        airflow_role=AIRFLOW_ROLE,
-    )
-
-    @pytest.mark.parametrize("kind", ["bucket", "objects", "quarantine", "quarantine_objects", "topic"])
-    def test_what_is_not_named_has_no_arn(self, kind: str) -> None:
-        assert Resources(queue=QUEUE).arn(kind) is None
-
-    @pytest.mark.parametrize("purpose", PURPOSES)
-    def test_no_statement_is_about_everything(self, purpose: str) -> None:
-        for statement in role_policy(purpose, self.ALL)["Statement"]:
-            assert not any("*" in action for action in statement["Action"])
-            assert statement["Resource"].rstrip("*").count("*") == 0
-            # CloudWatch has no narrower resource for reading metrics.
-            assert statement["Resource"] != "*" or statement["Sid"] == "Metrics"
-
-    @pytest.mark.parametrize("purpose", PURPOSES)
-    def test_what_is_not_named_is_not_mentioned(self, purpose: str) -> None:
-        isolated = "isolated" if purpose == "quarantine" else None
-        few = Resources(queue=QUEUE, dead_letter_queue=QUEUE, bucket="landing", quarantine_bucket=isolated)
-        some = {statement["Sid"] for statement in role_policy(purpose, few)["Statement"]}
-        named = {"Queue", "DeadLetterQueue", "Bucket", "Objects", "Metrics"}
-        assert some <= (named | {"Quarantine", "QuarantineObjects"} if isolated else named)
-
-    @pytest.mark.parametrize("purpose", PURPOSES)
-    def test_names_and_actions_are_sorted_and_named_once(self, purpose: str) -> None:
-        statements = role_policy(purpose, self.ALL)["Statement"]
-        assert len({statement["Sid"] for statement in statements}) == len(statements)
-        for statement in statements:
-            assert statement["Action"] == sorted(set(statement["Action"]))
-
-    def test_a_dispatcher_may_do_what_the_readme_says(self) -> None:
-        policy = role_policy("dispatch", Resources(queue=QUEUE))
-        assert policy["Statement"] == [
-            {
-                "Sid": "Queue",
-                "Effect": "Allow",
-                "Action": [
-                    "sqs:ChangeMessageVisibility",
-                    "sqs:DeleteMessage",
-                    "sqs:GetQueueAttributes",
-                    "sqs:GetQueueUrl",
-                    "sqs:ReceiveMessage",
-                ],
-                "Resource": str(QUEUE),
-            }
-        ]
-
-    def test_objects_are_those_under_the_prefix(self) -> None:
-        policy = role_policy("sensor", Resources(bucket="landing", prefix="in/", partition="aws-cn"))
-        assert [statement["Resource"] for statement in policy["Statement"]] == [
-            "arn:aws-cn:s3:::landing",
-            "arn:aws-cn:s3:::landing/in/*",
-        ]
-
-    def test_the_policy_lets_its_role_through_and_nobody_to_another_queue(self) -> None:
-        policy = role_policy("trigger", Resources(queue=QUEUE))
-        request = Request(action="sqs:ReceiveMessage", resource=str(QUEUE), principal="role", context={})
-        other = Request(action="sqs:ReceiveMessage", resource=f"{QUEUE}2", principal="role", context={})
-        assert evaluate(policy, request).allowed
-        assert not evaluate(policy, other).allowed
-
-    @pytest.mark.parametrize(
-        ("purpose", "missing"),
-        [
-            ("dispatch", "queue"),
-            ("sensor", "bucket"),
-            ("retry", "dead_letter_queue or airflow_role"),
-            ("fly", "purpose"),
-        ],
-    )
-    def test_what_is_missing_is_named(self, purpose: str, missing: str) -> None:
-        with pytest.raises(ConfigurationError, match=missing):
-            role_policy(purpose, Resources())
-
-    def test_of_several_things_that_a_purpose_can_do_with_one_is_enough(self) -> None:
-        (statement,) = role_policy("retry", Resources(airflow_role=AIRFLOW_ROLE))["Statement"]
-        assert statement["Action"] == ["airflow:InvokeRestApi"]
-        assert statement["Resource"] == str(AIRFLOW_ROLE)
-
-    def test_a_policy_is_json(self) -> None:
-        assert json.loads(json.dumps(role_policy("configure", self.ALL)))["Version"] == "2012-10-17"
