@@ -20,7 +20,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +38,14 @@ _CLASSPATH = "airflow_s3events.triggers.s3_event_asset.S3EventAssetTrigger"
 _BUSY_SECONDS = 2.0
 _QUIET_SECONDS = 15.0
 _BUSY_FOR_SECONDS = 60.0
-#: So many of our asset events are looked at, of so many that Airflow has stored last.
-_NEWEST = 2_000
-_NEWEST_OF_ALL = 20_000
+#: Of the asset events that Airflow has stored last, so many are asked for their time.
+_NEWEST = 20_000
 #: A transaction of Airflow's that stores an asset event lasts no longer.
 _TRANSACTION = timedelta(minutes=10)
+#: A scheduler makes the runs of what is queued sooner, unless they have to wait for something.
+_LOOP = timedelta(minutes=1)
+#: One that is older by so much than another before it was dated back by a clock.
+_DATED_BACK = timedelta(minutes=1)
 #: Member of an asset event's ``extra`` that was passed by and has been stored once more.
 _STORED_AGAIN = "s3_events_stored_again"
 #: The triggerer forks its other process right after its start: no thread of ours may hold a lock then.
@@ -108,15 +110,14 @@ def sweep() -> int:
 def store_again(session: Session) -> int:
     """Store asset events that runs have passed by once more, with the time that it is; return how many.
 
-    The new one comes to all DAGs of the asset; ``events_of`` gives each what it has not had. In several
-    statements, since few events are in no run, and no database guesses how few.
+    The new one comes to all DAGs of the asset; ``events_of`` gives each what it has not had.
     """
     from airflow.models.asset import AssetEvent
     from sqlalchemy import select
 
     now = _now(session)
-    waiting = session.scalars(left_alone()).all()
-    late = session.scalars(passed_by(waiting, now)).all() if waiting else []
+    late = set(session.scalars(passed_by(now)))
+    late |= {number for number, at, before in session.execute(dated_back(now)) if before - at > _DATED_BACK}
     events = session.scalars(select(AssetEvent).where(AssetEvent.id.in_(late))).all() if late else []
     events = [event for event in events if _STORED_AGAIN not in event.extra]
     for event in events:
@@ -156,79 +157,80 @@ def stranded(now: datetime) -> Select[Any]:
 
     In one statement with the insert: what the scheduler has in hand is either still queued, or in its run.
     """
-    from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
-    from airflow.models.dag import DagModel
-    from airflow.models.trigger import Trigger
+    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
     from sqlalchemy import func, select
 
     schedule = DagScheduleAssetReference
-    wanted = [
-        AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
-        *_takes_our_events(),
-        # The window that Airflow itself leaves open for the next run.
-        AssetEvent.timestamp > func.coalesce(_last_run_after(now), schedule.created_at),
-        ~_is_in_a_run(),
-        ~_is_queued(),
-    ]
+    found = select(schedule.asset_id, schedule.dag_id, func.max(AssetEvent.timestamp)).select_from(AssetEvent)
+    # The window that Airflow itself leaves open for the next run.
+    is_open = AssetEvent.timestamp > func.coalesce(_last_run_after(now), schedule.created_at)
     return (
-        select(schedule.asset_id, schedule.dag_id, func.max(AssetEvent.timestamp))
-        .join(AssetEvent, AssetEvent.asset_id == schedule.asset_id)
-        .join(DagModel, DagModel.dag_id == schedule.dag_id)
-        .join(AssetModel, AssetModel.id == schedule.asset_id)
-        .where(*wanted)
+        _not_in_a_run(found, AssetEvent)
+        .where(is_open, ~_is_queued())
         .group_by(schedule.asset_id, schedule.dag_id)
     )
 
 
-def left_alone() -> Select[Any]:
-    """Select which of our newest asset events are in no run of one of the DAGs on their asset."""
-    from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
-    from airflow.models.dag import DagModel
-    from airflow.models.trigger import Trigger
-    from sqlalchemy import func, select
+def passed_by(now: datetime) -> Select[Any]:
+    """Select the ids of new asset events that are in no run of a DAG, though it has a run with their time.
 
-    after = select(func.max(AssetEvent.id) - _NEWEST_OF_ALL).scalar_subquery()
-    newest = (
-        select(AssetEvent.id)
-        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        .where(AssetEvent.id > after, AssetModel.triggers.any(Trigger.classpath == _CLASSPATH))
-        .order_by(AssetEvent.id.desc())
-        .limit(_NEWEST)
-        .subquery()
-    )
-    schedule = DagScheduleAssetReference
-    return (
-        select(AssetEvent.id)
-        .distinct()
-        .join(newest, newest.c.id == AssetEvent.id)
-        .join(schedule, schedule.asset_id == AssetEvent.asset_id)
-        .join(DagModel, DagModel.dag_id == schedule.dag_id)
-        .where(*_takes_our_events(), ~_is_in_a_run())
-    )
-
-
-def passed_by(waiting: Sequence[int], now: datetime) -> Select[Any]:
-    """Select which of these asset events came after a run that should have had them, by their time.
-
-    What may be in a scheduler's hand by now is left out.
-
-    Args:
-        waiting: Ids of asset events.
-        now: Runs whose time is later are left out.
+    Not while something has just been queued for the DAG: that run may have them. An event of a run that
+    somebody has just deleted is one, too.
     """
     from airflow.models.asset import AssetEvent, DagScheduleAssetReference
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import exists, func, select
+
+    newest = select(func.max(AssetEvent.id) - _NEWEST).scalar_subquery()
+    return _not_in_a_run(select(AssetEvent.id).distinct(), AssetEvent).where(
+        ~_is_queued(now - _LOOP),
+        AssetEvent.id > newest,
+        AssetEvent.timestamp > now - _TRANSACTION,
+        AssetEvent.timestamp > DagScheduleAssetReference.created_at,
+        exists().where(*_runs(now), DagRun.run_after >= AssetEvent.timestamp),
+    )
+
+
+def dated_back(now: datetime) -> Select[Any]:
+    """Select id and time of asset events that are older than a DAG's next run, and the time before them.
+
+    That is the latest time of all that have been stored before, by their ids, which no clock makes: an event
+    that is older than it by much has a wrong time. What came before the DAG was scheduled by the asset is
+    none of these, nor is an event of a run that somebody has deleted.
+    """
+    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
+    from sqlalchemy import case, func, select
+    from sqlalchemy.orm import aliased
+
+    newest = select(func.max(AssetEvent.id) - _NEWEST).scalar_subquery()
+    # What a clock that was ahead has dated into the future tells no time.
+    until_now = case((AssetEvent.timestamp <= now, AssetEvent.timestamp))
+    before = func.max(until_now).over(order_by=AssetEvent.id, rows=(None, -1)).label("before")
+    times = select(AssetEvent, before).where(AssetEvent.id > newest).subquery()
+    event, since = aliased(AssetEvent, times), DagScheduleAssetReference.created_at
+    return _not_in_a_run(select(event.id, event.timestamp, times.c.before), event).where(
+        times.c.before > event.timestamp,
+        times.c.before > since,
+        event.timestamp <= func.coalesce(_last_run_after(now), since),
+    )
+
+
+def _not_in_a_run(found: Select[Any], event: Any) -> Select[Any]:
+    """Join asset events of ours with each DAG that should have a run with them, and has none."""
+    from airflow.models.asset import AssetModel, DagScheduleAssetReference
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
+    from airflow.models.trigger import Trigger
 
     schedule = DagScheduleAssetReference
     return (
-        select(AssetEvent.id)
-        .distinct()
-        .join(schedule, schedule.asset_id == AssetEvent.asset_id)
+        found.join(schedule, schedule.asset_id == event.asset_id)
         .join(DagModel, DagModel.dag_id == schedule.dag_id)
-        .where(AssetEvent.id.in_(waiting), *_takes_our_events(), _has_been_passed(now))
-        # Once more: a scheduler may have been at work since.
-        .where(~_is_in_a_run(), ~_is_queued())
+        .join(AssetModel, AssetModel.id == schedule.asset_id)
+        .where(
+            AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
+            *_takes_our_events(),
+            ~_is_in_a_run(event),
+        )
     )
 
 
@@ -241,46 +243,12 @@ def _takes_our_events() -> tuple[Any, ...]:
     return tuple(getattr(DagModel, name) == false() for name in names)
 
 
-def _is_in_a_run() -> Any:
+def _is_in_a_run(event: Any) -> Any:
     """Whether an asset event is in a run of the DAG."""
-    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
+    from airflow.models.asset import DagScheduleAssetReference
     from airflow.models.dagrun import DagRun
 
-    return AssetEvent.created_dagruns.any(DagRun.dag_id == DagScheduleAssetReference.dag_id)
-
-
-def _has_been_passed(now: datetime) -> Any:
-    """Whether a run of the DAG ends its window after the event's time, and was made before it was there.
-
-    Of old ones only where it holds nothing newer of the asset: ids are given in the order of storing,
-    whatever the clocks say. A run that somebody deleted leaves events behind, but the runs after it have
-    later ones.
-    """
-    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
-    from airflow.models.dagrun import DagRun
-    from sqlalchemy import and_, exists, func, or_, select
-    from sqlalchemy.orm import aliased
-
-    taken, other = _taken(), aliased(AssetEvent)
-    newest = (
-        select(func.max(other.id))
-        .join(taken, taken.c.event_id == other.id)
-        .where(taken.c.dag_run_id == DagRun.id, other.asset_id == AssetEvent.asset_id)
-        .correlate(DagRun, AssetEvent)
-        .scalar_subquery()
-    )
-    since = DagScheduleAssetReference.created_at
-    is_new = and_(AssetEvent.timestamp > now - _TRANSACTION, AssetEvent.timestamp > since)
-    return exists().where(
-        *_runs(now), DagRun.run_after >= AssetEvent.timestamp, or_(newest < AssetEvent.id, is_new)
-    )
-
-
-def _taken() -> Any:
-    """The table of which asset event is in which run."""
-    from airflow.models.asset import AssetEvent
-
-    return AssetEvent.created_dagruns.property.secondary
+    return event.created_dagruns.any(DagRun.dag_id == DagScheduleAssetReference.dag_id)
 
 
 def _last_run_after(now: datetime) -> Any:
@@ -316,14 +284,16 @@ def _now(session: Session) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
-def _is_queued() -> Any:
+def _is_queued(since: datetime | None = None) -> Any:
+    """Whether something is queued for the DAG and its asset, or has been since then."""
     from airflow.models.asset import AssetDagRunQueue, DagScheduleAssetReference
     from sqlalchemy import exists
 
-    return exists().where(
+    rows = [
         AssetDagRunQueue.asset_id == DagScheduleAssetReference.asset_id,
         AssetDagRunQueue.target_dag_id == DagScheduleAssetReference.dag_id,
-    )
+    ]
+    return exists().where(*rows, *(() if since is None else (AssetDagRunQueue.created_at > since,)))
 
 
 _sweeper = Sweeper()

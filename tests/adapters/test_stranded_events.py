@@ -101,6 +101,10 @@ class World:
         self.session.flush()
         return run
 
+    def now(self) -> float:
+        """The seconds since ``START``."""
+        return (datetime.now(timezone.utc) - START).total_seconds()
+
     def newest(self) -> Any:
         from airflow.models.asset import AssetEvent
 
@@ -275,7 +279,6 @@ def test_an_event_that_another_dag_has_had_is_stored_once_more_for_the_one_that_
 
 
 def test_what_waits_for_another_dag_keeps_nobody_from_it(world: World) -> None:
-    """As for a daily asset, or behind a DAG that has as many runs as it may."""
     world.add_dag("archive", world.asset)
     world.run(3_600, world.store(3_600))
     world.store(1)
@@ -284,9 +287,36 @@ def test_what_waits_for_another_dag_keeps_nobody_from_it(world: World) -> None:
 
 
 def test_an_event_that_a_scheduler_may_have_in_hand_is_left_as_it_is(world: World) -> None:
-    world.run(3_600, world.store(3_600))
-    world.store(1)
-    world.queue(1)
+    now = world.now()
+    world.run(now - 1, world.store(now - 1))
+    world.store(now - 2)
+    world.queue(now - 2)
+    assert store_again(world.session) == 0
+
+
+def test_what_has_been_queued_for_long_keeps_nothing_from_its_dag(world: World) -> None:
+    """As for a daily asset, or behind a DAG that has as many runs as it may."""
+    now = world.now()
+    world.run(now - 1, world.store(now - 1))
+    world.store(now - 2)
+    world.queue(now - 120)
+    assert store_again(world.session) == 1
+
+
+def test_what_a_clock_has_dated_back_before_the_dag_s_first_run_is_stored_once_more(world: World) -> None:
+    """Older than the schedule, and in truth not: another event that was there before tells the time."""
+    other = world.add_asset("other", "somebody.else.Trigger")
+    world.store(5, other)
+    late = world.store(-3_590)
+    world.run(20, world.store(20))
+    assert store_again(world.session) == 1
+    assert world.newest().id > late.id
+
+
+def test_what_came_before_a_dag_was_scheduled_is_not_for_it(world: World) -> None:
+    world.run(-50, world.store(-50))
+    world.store(-100)
+    world.run(20, world.store(20))
     assert store_again(world.session) == 0
 
 
@@ -294,7 +324,7 @@ def test_what_was_not_there_yet_when_an_event_of_another_asset_got_its_run_is_st
     world: World,
 ) -> None:
     """The transaction that stores it ends after that of a later event, and no clock is wrong."""
-    now = (datetime.now(timezone.utc) - START).total_seconds()
+    now = world.now()
     other = world.add_asset("other", "somebody.else.Trigger")
     world.add_dag("both", other)
     world.also("both", world.asset)
@@ -308,7 +338,7 @@ def test_what_was_not_there_yet_when_an_event_of_another_asset_got_its_run_is_st
 def test_a_dag_that_runs_by_partition_is_given_nothing_again(world: World) -> None:
     if AIRFLOW < (3, 2):
         pytest.skip("partitions came with 3.2")
-    now = (datetime.now(timezone.utc) - START).total_seconds()
+    now = world.now()
     world.add_dag("partitioned", world.asset, timetable_partitioned=True)
     event = world.store(now - 2)
     world.run(now - 2, event)
@@ -318,7 +348,7 @@ def test_a_dag_that_runs_by_partition_is_given_nothing_again(world: World) -> No
 
 def test_a_run_that_a_clock_ahead_has_put_into_the_future_hides_nobody(world: World) -> None:
     world.run(1, world.store(1))
-    ahead = (datetime.now(timezone.utc) - START).total_seconds() + 3_600
+    ahead = world.now() + 3_600
     world.run(ahead, world.store(ahead))
     world.store(2)
     assert store_again(world.session) == 0
@@ -328,6 +358,8 @@ def test_a_run_that_a_clock_ahead_has_put_into_the_future_hides_nobody(world: Wo
 def test_what_a_run_out_of_the_future_has_passed_when_its_time_came_gets_a_time_of_its_own(
     world: World,
 ) -> None:
-    world.run(5, world.store(5))
-    world.store(2)
-    assert store_again(world.session) == 1
+    now = world.now()
+    world.run(now - 1, world.store(now - 1))
+    world.store(now - 30)
+    world.store(now - 400)
+    assert store_again(world.session) == 2
