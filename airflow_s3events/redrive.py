@@ -49,12 +49,15 @@ class Report:
 
     Attributes:
         looked_at: Letters received.
-        matched: Of those, the ones that were meant.
+        came_back: Of those, ones that had been sent before, and were dead-lettered again meanwhile or not
+            deleted by SQS: they are left as they are.
+        matched: Of the others, the ones that were meant.
         done: Of those, the ones that the action was carried out for; with ``dry_run`` none.
         refused: SQS's message id to why SQS refused the copy; the letter is where it was.
     """
 
     looked_at: int = 0
+    came_back: int = 0
     matched: int = 0
     done: int = 0
     refused: dict[str, str] = field(default_factory=dict)
@@ -103,6 +106,9 @@ class DeadLetterQueue:
         dry_run: bool = False,
     ) -> Report:
         """Send letters to ``to`` to be processed once more, with the next attempt number, then delete them.
+
+        Each is sent once: a dispatcher that is awake may find out at once that one cannot be processed, and
+        dead-letter it again while this goes on.
 
         Args:
             to: The queue of a dispatcher.
@@ -170,18 +176,29 @@ class DeadLetterQueue:
             consumer.acknowledge(letter.message)
             await asyncio.sleep(pace)
 
-        return await self._each(criteria, most, _nothing if dry_run else send, dry_run=dry_run)
+        return await self._each(criteria, most, _nothing if dry_run else send, dry_run=dry_run, sends=True)
 
     async def _each(
-        self, criteria: Criteria | None, most: int, act: _Act, *, dry_run: bool = False
+        self,
+        criteria: Criteria | None,
+        most: int,
+        act: _Act,
+        *,
+        dry_run: bool = False,
+        sends: bool = False,
     ) -> Report:
         report = Report()
         wanted = criteria or Criteria()
+        sent: set[str] = set()
         async with self._letters() as (consumer, letters):
             async for letter in letters:
                 report.looked_at += 1
-                if wanted.match(letter, self.now()):
+                if letter.message.delivery_id in sent:
+                    report.came_back += 1
+                elif wanted.match(letter, self.now()):
                     report.matched += 1
+                    if sends:
+                        sent.add(letter.message.delivery_id)
                     await _carry_out(act, consumer, letter, report, dry_run=dry_run)
                 self.tell(report)
                 if report.matched >= most:

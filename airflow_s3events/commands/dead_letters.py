@@ -235,7 +235,8 @@ def _tell(args: argparse.Namespace, report: Report, done: str) -> int:
     if args.json:
         print(json.dumps(report.serialize()))
     else:
-        print(f"{report.done} {done}, of {report.matched} that match and {report.looked_at} looked at")
+        back = f"; came back meanwhile, and left there: {report.came_back}" if report.came_back else ""
+        print(f"{report.done} {done}, of {report.matched} that match and {report.looked_at} looked at{back}")
     for message_id, why in report.refused.items():
         note("dead-letters", f"{message_id}: {why}", SOME_REFUSED)
     if report.refused:

@@ -48,8 +48,9 @@ class Consumer:
 
     Everything handed over is kept in flight until it is settled: its visibility is extended at half of
     ``visibility_seconds``, never past SQS's 12 hours, at which it lapses. A redelivery of a message that is
-    held only renews its receipt handle. Nothing is released because of an outage: while AWS is away it is
-    held. The first decision about a message stands, later ones are ignored.
+    held only renews its receipt handle; one that comes while it is released is released as well. Nothing is
+    released because of an outage: while AWS is away it is held. The first decision about a message stands,
+    later ones are ignored.
 
     A stop (the end of the ``async with`` block) waits shortly for receives under way, carries out what was
     decided and releases the rest; where the block ended in an ``OutageError`` the rest lapses instead,

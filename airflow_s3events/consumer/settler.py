@@ -37,6 +37,8 @@ class _Decision:
     delay_seconds: int | None
     not_before: float
     tries: int = 0
+    #: How often it was carried out on a delivery that was not the latest any more.
+    crossings: int = 0
 
 
 class Settler:
@@ -170,7 +172,7 @@ class Settler:
         releases = [decision for decision in batch if decision.delay_seconds is not None]
         self._under_way = len(batch)
         calls = [self._call(self._delete, chunk) for chunk in tens(deletes)]
-        calls += [self._call(self._release, chunk) for chunk in tens(releases)]
+        calls += [self._release_in_turn(chunk) for chunk in tens(releases)]
         await asyncio.gather(*calls)
         self._under_way = 0
         if not self._waiting:
@@ -205,31 +207,43 @@ class Settler:
             self._counts["delete_call_failures"] += 1
             raise
 
-    async def _release(self, chunk: Sequence[_Decision]) -> list[Message]:
+    async def _release_in_turn(self, chunk: Sequence[_Decision]) -> None:
         async with self._visibility:
-            # Cut here, not when it was decided: an outage may lie between the two.
-            now = self._now()
-            return await self._queue.change_visibility(
-                [
-                    (
-                        decision.held.message,
-                        min(decision.delay_seconds or 0, seconds_left(decision.held, now)),
-                    )
-                    for decision in chunk
-                ]
-            )
+            await self._call(self._release, chunk)
+
+    async def _release(self, chunk: Sequence[_Decision]) -> list[Message]:
+        # Cut here, not when it was decided: an outage may lie between the two.
+        now = self._now()
+        return await self._queue.change_visibility(
+            [
+                (decision.held.message, min(decision.delay_seconds or 0, seconds_left(decision.held, now)))
+                for decision in chunk
+            ]
+        )
 
     def _conclude(self, decision: _Decision, sent: Message, *, refused: bool) -> None:
         is_delete = decision.delay_seconds is None
         if refused:
             self._counts["delete_failures"] += is_delete
             self._try_again(decision)
-        elif is_delete and decision.held.message is not sent:
-            # Redelivered while the delete was under way: only the latest receipt handle is sure to delete it.
-            self._put(decision)
+        elif decision.held.message is not sent:
+            self._settle_latest(decision)
         else:
             self._in_flight.remove(decision.held)
             self._counts["acknowledged" if is_delete else "released"] += 1
+
+    def _settle_latest(self, decision: _Decision) -> None:
+        """Carry it out on the delivery that came meanwhile.
+
+        Only the latest receipt handle is sure to delete a message. One that was released may be here because
+        it was released: nobody was handed this delivery, so let go of now it would be hidden for all of its
+        visibility timeout. Receives may cross a release at once time and again, each at the cost of a
+        receive, so it is asked for with a delay that grows until an answer comes before the message.
+        """
+        decision.crossings += 1
+        if decision.delay_seconds is not None:
+            decision.delay_seconds = max(decision.delay_seconds, 2**decision.crossings - 1)
+        self._put(decision)
 
     def _try_again(self, decision: _Decision) -> None:
         decision.tries += 1

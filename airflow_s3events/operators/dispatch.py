@@ -63,7 +63,7 @@ class S3EventDispatchOperator(BaseOperator):
             run has succeeded: a failed one is started again, and its event dead-lettered with the reason when
             ``maxReceiveCount`` leaves no further try (each takes three receives).
         on_redelivery: How, then: ``"clear"`` under its own name, ``"new_run"`` under one with the attempt.
-        max_held: Messages held for runs that work, at most; 1 to 2,000. Default 500.
+        max_held: Messages held for runs that work, at most, in each triggerer; 1 to 2,000. Default 500.
         retry_delay_seconds: Start again after so long, doubling to 15 minutes. Default 60.
         expected_hold_seconds: How long runs take; messages must be kept twice as long. Default 1 hour.
         ledger: Keeps what happened to each event, and knows it for longer than Airflow keeps its run:

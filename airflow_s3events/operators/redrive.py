@@ -32,8 +32,8 @@ class S3EventRedriveOperator(BaseOperator):
     started twice; a task that is killed while it waits cancels the move, one that is killed while it is
     deferred leaves it going.
 
-    The value it returns is the report: ``looked_at``, ``matched``, ``done``, ``refused``; for a move
-    ``status``, ``moved`` and ``failure``.
+    The value it returns is the report: ``looked_at``, ``came_back``, ``matched``, ``done``, ``refused``; for
+    a move ``status``, ``moved`` and ``failure``.
 
     What it needs of AWS, replay: ``sqs:ReceiveMessage``, ``DeleteMessage``, ``ChangeMessageVisibility``,
     ``GetQueueAttributes``, ``GetQueueUrl``, ``ListDeadLetterSourceQueues`` on the dead letter queue,

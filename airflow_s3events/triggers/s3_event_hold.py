@@ -29,8 +29,14 @@ log = logging.getLogger(__name__)
 
 #: Form of the keyword arguments; rows stored by one version of the package are loaded by later ones.
 _VERSION = 1
-#: What nobody has come back for is given back after so long: the task was cleared, or has gone elsewhere.
+#: A place that its trigger has left is looked at so often, and closed when it holds nothing any more.
 _ALONE_SECONDS = 600.0
+#: It holds on for no longer than this. To give back earlier, because the next trigger is in another triggerer
+#: or the task is busy, would cost each message a receive or two, and bring healthy ones nearer to the dead
+#: letter queue. A place that was left receives nothing, and SQS hides a message for twelve hours from its
+#: receive, so what is held then cannot be kept any longer anyway
+#: (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html).
+_LONGEST_ALONE_SECONDS = 43_200.0
 
 _AWS = ("aws_conn_id", "region_name", "verify", "botocore_config")
 _KEEPING = (
@@ -52,8 +58,9 @@ class S3EventHoldTrigger(BaseTrigger):
 
     A task is needed for a message whose run does not exist or has failed, or that cannot be read; it is given
     back before the trigger fires. What is held stays in flight while the task works, in the triggerer's
-    memory and nowhere else, until the task defers again, to a trigger of the same ``name``; nobody comes back
-    for ten minutes: it is given back. When the triggerer dies, its messages come again after
+    memory and nowhere else, until the task defers again, to a trigger of the same ``name``. Where that one is
+    in another triggerer, or none comes any more, what is held here is settled as its runs end, and what is
+    left lapses twelve hours after its receive. When the triggerer dies, its messages come again after
     ``visibility_seconds``, and the next trigger joins their runs.
 
     The event says only why it fired and how many messages are held; Airflow logs and stores trigger events,
@@ -170,22 +177,53 @@ class _Place:
     task: asyncio.Task[None] | None = None
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _alarm: asyncio.TimerHandle | None = None
+    _is_closing: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a trigger may come."""
+        return self.task is not None and not self.task.done() and not self._is_closing
 
     def open(self) -> None:
         self.task = asyncio.ensure_future(self._keep())
-        self.task.add_done_callback(lambda _: self._ready.set())
+        self.task.add_done_callback(self._closed)
 
     def come(self) -> None:
-        """A trigger is here: nothing is given back while it is."""
+        """A trigger is here: the place is not closed while it is."""
         if self._alarm is not None:
             self._alarm.cancel()
 
     def leave(self) -> None:
-        """The trigger has gone: rest, and give all back if none comes again."""
+        """The trigger has gone: receive nothing, and hold on to what is held until its runs have ended."""
         if self.keeper is not None:
             self.keeper.rest()
-        if self.task is not None:
-            self._alarm = asyncio.get_running_loop().call_later(_ALONE_SECONDS, self.task.cancel)
+        self._look_later(asyncio.get_running_loop().time())
+
+    def _look_later(self, left_at: float) -> None:
+        self._alarm = asyncio.get_running_loop().call_later(_ALONE_SECONDS, self._look, left_at)
+
+    def _look(self, left_at: float) -> None:
+        """Close if nobody has come back and nothing is held, or has been for too long."""
+        alone_seconds = asyncio.get_running_loop().time() - left_at
+        held = 0 if self.keeper is None else self.keeper.consumer.stats.in_flight
+        if held and alone_seconds < _LONGEST_ALONE_SECONDS:
+            self._look_later(left_at)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        """Give back what is held; once only, since a second call would cut that off."""
+        if self.task is not None and not self._is_closing:
+            self._is_closing = True
+            self.task.cancel()
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._ready.set()
+        if _places.get(self.name) is self:
+            del _places[self.name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Maybe no trigger is here to raise it.
+            log.error("What was held for %s is held no longer, and comes again: %s", self.name, error)
 
     async def work(self, seconds: float) -> bool:
         """Receive until a task is needed, at most so long; return whether one is."""
@@ -206,9 +244,9 @@ class _Place:
         await asyncio.sleep(seconds)
 
     async def end(self) -> None:
-        """Give all back."""
+        """Give all back, and return when that is done."""
+        self._close()
         if self.task is not None:
-            self.task.cancel()
             await asyncio.wait([self.task])
 
     async def _opened(self) -> Keeper:
@@ -296,8 +334,7 @@ _places: dict[str, _Place] = {}
 async def _place_of(name: str, settings: Mapping[str, Any]) -> _Place:
     """Return the place of a dispatcher: the one that its last trigger left, or a new one."""
     place = _places.get(name)
-    is_alive = place is not None and place.task is not None and not place.task.done()
-    if place is None or not is_alive or place.settings != settings:
+    if place is None or not place.is_open or place.settings != settings:
         if place is not None:
             await place.end()
         place = _places[name] = _Place(name, settings)

@@ -39,9 +39,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
 async def places() -> AsyncIterator[None]:
     """Nothing is left of one test in the next."""
     yield
-    for place in s3_event_hold._places.values():
+    for place in list(s3_event_hold._places.values()):
         await place.end()
-    s3_event_hold._places.clear()
+    assert s3_event_hold._places == {}
 
 
 def trigger(queue: str, **arguments: Any) -> S3EventHoldTrigger:
@@ -138,13 +138,17 @@ async def test_while_a_dag_is_full_nothing_is_received(sqs: Any, queue: str, run
     assert [m["Attributes"]["ApproximateReceiveCount"] for m in received["Messages"]] == ["1"]
 
 
-async def test_nobody_comes_back_and_all_is_given_back(
+async def test_nobody_comes_back_and_what_is_held_is_settled_and_the_place_closed(
     sqs: Any, queue: str, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_event_hold, "_ALONE_SECONDS", 0.5)
-    put(sqs, queue, "a", runs, RunState.RUNNING)
+    name = put(sqs, queue, "a", runs, RunState.RUNNING)
     await holding(trigger(queue))
-    await eventually(lambda: counts(sqs, queue) == (1, 0))
+    await asyncio.sleep(1.5)
+    assert counts(sqs, queue) == (0, 1)
+    runs.stored[name] = RunState.SUCCESS
+    await eventually(lambda: s3_event_hold._places == {})
+    assert counts(sqs, queue) == (0, 0)
 
 
 async def test_other_settings_give_back_what_was_held_under_the_old_ones(

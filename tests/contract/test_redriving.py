@@ -102,6 +102,16 @@ def test_redrive_sends_to_the_queue_whose_policy_leads_there(queues: Queues, cap
     assert (queues.count(queues.main), queues.count(queues.dead)) == (1, 2)
 
 
+def test_redrive_says_what_came_back_and_was_left(queues: Queues, capsys: Capture) -> None:
+    for _ in range(2):
+        queues.put("came back", **{"s3events.message_id": "m"})
+    assert queues.call("redrive") == dead_letters.OK
+    assert capsys.readouterr().out == (
+        "4 sent back, of 4 that match and 5 looked at; came back meanwhile, and left there: 1\n"
+    )
+    assert (queues.count(queues.main), queues.count(queues.dead)) == (4, 1)
+
+
 def test_redrive_says_what_it_would_do(queues: Queues, capsys: Capture) -> None:
     assert queues.call("redrive", "--dry-run", "--json", "--to", queues.name) == dead_letters.OK
     report = json.loads(capsys.readouterr().out)

@@ -88,3 +88,22 @@ class BrokenQueue(SlowQueue):
 
     async def change_visibility(self, entries: Sequence[tuple[Message, int]]) -> Any:
         return len(entries)
+
+
+class LateQueue(InMemoryQueue):
+    """A queue that does at once what it is asked, and says so late."""
+
+    #: How late the answers are: of a receive that brings something, and of a change of visibility.
+    receive_seconds = 0.0
+    change_seconds = 0.0
+
+    async def receive(self, **kwargs: Any) -> list[Message]:
+        messages = await super().receive(**kwargs)
+        if messages:
+            await asyncio.sleep(self.receive_seconds)
+        return messages
+
+    async def change_visibility(self, entries: Sequence[tuple[Message, int]]) -> list[Message]:
+        failed = await super().change_visibility(entries)
+        await asyncio.sleep(self.change_seconds)
+        return failed

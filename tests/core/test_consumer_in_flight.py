@@ -10,6 +10,7 @@ from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.testing import run_in_virtual_time
 from tests.core.consumer_fakes import (
     DENIED,
+    LateQueue,
     SlowQueue,
     consumer_of,
     drain,
@@ -157,6 +158,46 @@ def test_a_message_redelivered_while_it_is_deleted_is_deleted_by_its_latest_hand
             assert len(queue) == 0
             assert consumer.stats.acknowledged == 1
             poll.cancel()
+
+    run_in_virtual_time(scenario())
+
+
+def test_a_message_redelivered_while_it_is_released_is_released_again_after_its_delay() -> None:
+    async def scenario() -> None:
+        queue = LateQueue()
+        queue.put("body")
+        queue.change_seconds = 20
+        asyncio.get_running_loop().call_later(15, setattr, queue, "change_seconds", 0)
+        async with consumer_of(queue, visibility_seconds=1000, idle_seconds=None) as consumer:
+            batches = consumer.batches()
+            consumer.release((await batches.__anext__())[0], delay_seconds=10)
+            again = (await batches.__anext__())[0]
+
+            # Shown after 10 s, before the answer came: its receive then is nobody's.
+            assert again.receive_count == 3
+            assert seconds() == pytest.approx(30, abs=1)
+            assert (consumer.stats.redelivered, consumer.stats.released) == (1, 1)
+
+    run_in_virtual_time(scenario())
+
+
+def test_a_message_redelivered_while_its_release_waits_for_an_extension_is_released_once() -> None:
+    async def scenario() -> None:
+        queue = queue_with(1)
+        async with consumer_of(
+            SlowQueue(queue, change_seconds=10), visibility_seconds=100, idle_seconds=None
+        ) as consumer:
+            message = (await first_batch(consumer))[0]
+            coming = asyncio.ensure_future(first_batch(consumer))
+            await asyncio.sleep(52)
+            consumer.release(message)
+            await asyncio.sleep(1)
+            await queue.change_visibility([(message, 0)])
+            await asyncio.sleep(20)
+
+            assert coming.done()
+            assert queue.peek()[0].receive_count == 3
+            assert consumer.stats.released == 1
 
     run_in_virtual_time(scenario())
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,6 +51,8 @@ class _Plan:
     faults: list[tuple[float, _Fault]]
     acts: list[str]
     work_seconds: list[float]
+    #: How late each answer of the queue is: others see meanwhile what was done.
+    late_seconds: list[float]
 
 
 def _plans(visibility: tuple[int, int], life_seconds: float, work: list[float]) -> st.SearchStrategy[_Plan]:
@@ -69,6 +72,7 @@ def _plans(visibility: tuple[int, int], life_seconds: float, work: list[float]) 
         faults=st.lists(st.tuples(st.floats(0, life_seconds), _faults), max_size=12),
         acts=st.lists(st.sampled_from(_ACTS), min_size=1, max_size=12),
         work_seconds=st.lists(st.sampled_from(work), min_size=1, max_size=5),
+        late_seconds=st.lists(st.sampled_from([0.0, 0.005, 0.01, 3.0]), min_size=1, max_size=5),
     )
 
 
@@ -81,6 +85,7 @@ class _Auditor:
     """The queue, with somebody beside it who writes down what the consumer does to it."""
 
     queue: InMemoryQueue
+    late_seconds: Iterator[float]
     may_delete: set[str] = field(default_factory=set)
     received_at: dict[str, float] = field(default_factory=dict)
     received: set[str] = field(default_factory=set)
@@ -98,19 +103,24 @@ class _Auditor:
         now = asyncio.get_running_loop().time()
         self.received_at.update({message.receipt_handle: now for message in messages})
         self.received |= {message.message_id for message in messages}
+        await asyncio.sleep(next(self.late_seconds))
         return messages
 
     async def delete(self, messages: Sequence[Message]) -> list[Message]:
         for message in messages:
             assert message.message_id in self.may_delete, "deleted without an acknowledgement"
-        return await self.queue.delete(messages)
+        failed = await self.queue.delete(messages)
+        await asyncio.sleep(next(self.late_seconds))
+        return failed
 
     async def change_visibility(self, entries: Sequence[tuple[Message, int]]) -> list[Message]:
         now = asyncio.get_running_loop().time()
         for message, seconds in entries:
             held = now + seconds - self.received_at[message.receipt_handle]
             assert held <= _CAP_SECONDS, "hidden for longer than SQS allows"
-        return await self.queue.change_visibility(entries)
+        failed = await self.queue.change_visibility(entries)
+        await asyncio.sleep(next(self.late_seconds))
+        return failed
 
 
 async def _act(
@@ -150,7 +160,7 @@ async def _scenario(plan: _Plan) -> None:
     queue, dead_letters = InMemoryQueue(), InMemoryQueue("dead-letters")
     dead_letters.faults = queue.faults
     sent = {queue.put(f"body {number}") for number in range(plan.messages)}
-    auditor = _Auditor(queue)
+    auditor = _Auditor(queue, cycle(plan.late_seconds))
     loop = asyncio.get_running_loop()
     for when, fault in plan.faults:
         loop.call_at(when, fault, queue.faults)
