@@ -38,7 +38,7 @@ class Queues(Protocol):
         """Return every attribute; None where there is no such queue."""
 
     def create(self, queue: Arn, attributes: Attributes) -> None:
-        """Create the queue."""
+        """Create the queue; one that another has made in this moment stays as it is."""
 
     def set_attributes(self, queue: Arn, attributes: Attributes) -> None:
         """Set these attributes, leave all others."""

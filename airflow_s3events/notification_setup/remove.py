@@ -10,9 +10,9 @@ from airflow_s3events.arns import Arn, check_bucket
 from airflow_s3events.bucket_notifications import differences, normalised, rules_of
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.buckets import Brought, Wish, bring, farewell
-from airflow_s3events.notification_setup.calls import Aws, EventRules, Queues, Topics
+from airflow_s3events.notification_setup.calls import Attributes, Aws, EventRules, Queues, Topics
 from airflow_s3events.notification_setup.changes import Change, Place
-from airflow_s3events.notification_setup.configure import locate, make
+from airflow_s3events.notification_setup.configure import locate
 from airflow_s3events.notification_setup.destinations import (
     Destination,
     EventBridgeDestination,
@@ -24,6 +24,7 @@ from airflow_s3events.notification_setup.destinations import (
 from airflow_s3events.notification_setup.event_rules import rule_arn, target_of
 from airflow_s3events.notification_setup.functions import resolve_function
 from airflow_s3events.notification_setup.queues import FoundQueue, read_queue
+from airflow_s3events.notification_setup.rounds import make, read_back
 from airflow_s3events.notification_setup.topics import resolve_topic
 from airflow_s3events.policies import (
     Grant,
@@ -73,6 +74,7 @@ class Unwanted:
 class Removal:
     """All that would be done: the bucket first, so that nothing is sent any more when the rest goes."""
 
+    unwanted: Unwanted
     place: Place
     before: dict[str, Any]
     after: dict[str, Any]
@@ -87,8 +89,13 @@ class Removal:
         return bucket + [line for change in self.changes for line in change.lines]
 
 
-def plan_removal(aws: Aws, unwanted: Unwanted) -> Removal:
+def plan_removal(aws: Aws, unwanted: Unwanted, *, without_queues: bool = False) -> Removal:
     """Return what has to be done. Reads only.
+
+    Args:
+        aws: What is asked.
+        unwanted: What is to go.
+        without_queues: Leave queues out: SQS answers for one that is deleted for up to a minute.
 
     Raises:
         ConfigurationError: It cannot be done, or a queue that is to be deleted is not empty.
@@ -101,18 +108,22 @@ def plan_removal(aws: Aws, unwanted: Unwanted) -> Removal:
         place=place,
         unwanted=unwanted,
         kept=frozenset(rule.destination for rule in rules_of(after)),
+        without_queues=without_queues,
     )
     changes = [change for one in unwanted.destinations for change in remover.plan(one)]
-    return Removal(place=place, before=before, after=after, wish=wish, changes=changes)
+    return Removal(unwanted=unwanted, place=place, before=before, after=after, wish=wish, changes=changes)
 
 
 def remove(aws: Aws, found: Removal, *, settle_seconds: float, tell: Callable[[str], None]) -> Brought:
     """Do what a removal says; return the bucket's configuration from before and after.
 
+    What comes after the bucket is planned anew: others may have begun to use it while the bucket settled.
+
     Raises:
-        ConfigurationError: AWS refuses something.
-        OutageError: AWS is away.
+        ConfigurationError: AWS refuses something, or a queue that is to be deleted cannot go any more.
+        OutageError: AWS is away, or somebody overwrites it again and again.
     """
+    unwanted = found.unwanted
     brought = Brought(before=found.before, after=found.before)
     if normalised(found.before) != normalised(found.after):
         place = found.place
@@ -126,7 +137,15 @@ def remove(aws: Aws, found: Removal, *, settle_seconds: float, tell: Callable[[s
         )
         for line in differences(found.before, found.after):
             tell(line)
-    make(found.changes, tell)
+    changes = plan_removal(aws, unwanted).changes
+    make(changes, tell)
+    if changes:
+        read_back(
+            lambda: plan_removal(aws, unwanted, without_queues=unwanted.delete_queues).changes,
+            settle_seconds=settle_seconds,
+            is_settled=False,
+            tell=tell,
+        )
     return brought
 
 
@@ -139,6 +158,7 @@ class Remover:
     unwanted: Unwanted
     #: Destinations of the rules that stay in the bucket: nothing of theirs is touched.
     kept: frozenset[str]
+    without_queues: bool
 
     def plan(self, destination: Destination) -> list[Change]:
         """Return what has to be done to one."""
@@ -154,7 +174,7 @@ class Remover:
         self, wanted: QueueDestination, senders: Sequence[Grant], dead_letter_senders: Sequence[Grant] = ()
     ) -> list[Change]:
         """Statements of ``senders``, or the queues whole."""
-        if not wanted.manage:
+        if not wanted.manage or self.without_queues:
             return []
         queue, dead = read_queue(self.aws, self.place, wanted)
         if str(queue.arn) in self.kept:
@@ -174,10 +194,9 @@ class Remover:
         found = topics.attributes(arn)
         if found is None or str(arn) in self.kept:
             return []
-        policy = parse_policy(found.get("Policy"))
-        after = _stripped(policy, arn, [self.place.sender])
-        changes = [] if after == policy else [_set_policy(topics, arn, after)]
-        if _lets_s3_in(after):
+        sender = self.place.sender
+        changes = [] if _stripped(found, arn, [sender]) is None else [_strip_topic(topics, arn, sender)]
+        if _lets_s3_in(_without(found, arn, [sender])):
             return changes
         for queue in wanted.queues:
             changes += self._subscription(topics, arn, queue)
@@ -238,16 +257,29 @@ def _delete(queues: Queues, arn: Arn) -> Change:
 
 def _strip(queues: Queues, queue: FoundQueue, senders: Sequence[Grant]) -> list[Change]:
     """Our statements out of the policy; the one for TLS with the last of them."""
-    policy = parse_policy((queue.attributes or {}).get("Policy"))
-    after = _stripped(policy, queue.arn, senders)
-    if after == policy:
+    if _stripped(queue.attributes, queue.arn, senders) is None:
         return []
-    text = policy_text(after) if statements_of(after) else ""
+
+    def make() -> None:
+        # As it is now: others may have set it since the plan.
+        text = _stripped(queues.attributes(queue.arn), queue.arn, senders)
+        if text is not None:
+            queues.set_attributes(queue.arn, {"Policy": text})
+
     lines = (f"~ queue {queue.arn}", "    policy: our statements go")
-    return [Change(lines=lines, make=lambda: queues.set_attributes(queue.arn, {"Policy": text}))]
+    return [Change(lines=lines, make=make)]
 
 
-def _stripped(policy: Policy, target: Arn, senders: Sequence[Grant]) -> Policy:
+def _stripped(found: Attributes | None, target: Arn, senders: Sequence[Grant]) -> str | None:
+    """Return the text of the policy without our statements; None where there are none in it."""
+    after = _without(found, target, senders)
+    if after == parse_policy((found or {}).get("Policy")):
+        return None
+    return policy_text(after) if statements_of(after) else ""
+
+
+def _without(found: Attributes | None, target: Arn, senders: Sequence[Grant]) -> Policy:
+    policy = parse_policy((found or {}).get("Policy"))
     after = without(policy, [sender.sid(str(target)) for sender in senders])
     tls = str(tls_only(target)["Sid"])
     sids = [str(statement.get("Sid", "")) for statement in statements_of(after)]
@@ -256,9 +288,15 @@ def _stripped(policy: Policy, target: Arn, senders: Sequence[Grant]) -> Policy:
     return without(after, [tls])
 
 
-def _set_policy(topics: Topics, topic: Arn, policy: Policy) -> Change:
+def _strip_topic(topics: Topics, topic: Arn, sender: Grant) -> Change:
+    def make() -> None:
+        # As it is now: others may have set it since the plan.
+        now = topics.attributes(topic)
+        if _stripped(now, topic, [sender]) is not None:
+            topics.set_attribute(topic, "Policy", policy_text(_without(now, topic, [sender])))
+
     lines = (f"~ topic {topic}", "    policy: our statements go")
-    return Change(lines=lines, make=lambda: topics.set_attribute(topic, "Policy", policy_text(policy)))
+    return Change(lines=lines, make=make)
 
 
 def _lets_s3_in(policy: Policy) -> bool:

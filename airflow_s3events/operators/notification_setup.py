@@ -111,7 +111,8 @@ class S3ConfigureNotificationOperator(_SetupOperator):
     ``PutBucketNotificationConfiguration`` replaces all of a bucket's configuration and has no condition, so
     the read comes right before the put and is done again ``settle_seconds`` after it, up to three rounds: two
     tasks of this kind at once both end up in. A change that another tool makes in the moment between read and
-    put is lost; ``before`` of the result is for that case (``docs/how-to/set_up.md``).
+    put is lost; ``before`` of the result is for that case (``docs/how-to/set_up.md``). The policies of
+    queues, topics and keys are read right before they are set, and read back, in the same way.
 
     Returns (XCom): ``bucket``, ``notification_id``, ``changes`` (lines to read), ``before`` and ``after``
     (the bucket's configuration), ``dry_run``.
