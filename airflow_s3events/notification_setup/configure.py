@@ -26,7 +26,7 @@ from airflow_s3events.notification_setup.destinations import (
     TopicDestination,
     destinations_of,
 )
-from airflow_s3events.notification_setup.event_rules import plan_event_bridge
+from airflow_s3events.notification_setup.event_rules import default_rule_name, plan_event_bridge
 from airflow_s3events.notification_setup.functions import plan_function, resolve_function
 from airflow_s3events.notification_setup.queues import plan_queue, resolve_queue
 from airflow_s3events.notification_setup.rounds import make, read_back
@@ -64,7 +64,7 @@ class Wanted:
             bucket=check_bucket(bucket),
             notification_id=notification_id,
             events=check_event_types(events),
-            destinations=destinations_of(destinations, rule=notification_id),
+            destinations=destinations_of(destinations, rule=default_rule_name(bucket, notification_id)),
             mode=mode,
             **more,
         )

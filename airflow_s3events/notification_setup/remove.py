@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_s3events.arns import Arn, check_bucket
-from airflow_s3events.bucket_notifications import differences, normalised, rules_of
+from airflow_s3events.bucket_notifications import differences, normalised, pattern_is_for, rules_of
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.buckets import Brought, Wish, bring, farewell
 from airflow_s3events.notification_setup.calls import Attributes, Aws, EventRules, Queues, Topics
@@ -21,7 +21,7 @@ from airflow_s3events.notification_setup.destinations import (
     TopicDestination,
     destinations_of,
 )
-from airflow_s3events.notification_setup.event_rules import rule_arn, target_of
+from airflow_s3events.notification_setup.event_rules import default_rule_name, pattern_of, rule_arn, target_of
 from airflow_s3events.notification_setup.functions import resolve_function
 from airflow_s3events.notification_setup.queues import FoundQueue, read_queue
 from airflow_s3events.notification_setup.rounds import make, read_back
@@ -66,7 +66,8 @@ class Unwanted:
         """
         if not notification_id:
             raise ConfigurationError("notification_id: give the id of the rule that is to go")
-        found = destinations_of(destinations, rule=notification_id) if destinations else ()
+        rule = default_rule_name(bucket, notification_id)
+        found = destinations_of(destinations, rule=rule) if destinations else ()
         return cls(bucket=check_bucket(bucket), notification_id=notification_id, destinations=found, **more)
 
 
@@ -80,13 +81,15 @@ class Removal:
     after: dict[str, Any]
     wish: Wish
     changes: list[Change]
+    #: What stays although it was named, and why; lines to read.
+    stays: list[str]
 
     @property
     def lines(self) -> list[str]:
-        """The removal to read; empty when there is nothing to do."""
+        """The removal to read; empty when there is nothing to do or to say."""
         found = differences(self.before, self.after)
         bucket = [f"~ bucket {self.place.bucket}", *(f"    {line}" for line in found)] if found else []
-        return bucket + [line for change in self.changes for line in change.lines]
+        return [*bucket, *(line for change in self.changes for line in change.lines), *self.stays]
 
 
 def plan_removal(aws: Aws, unwanted: Unwanted, *, without_queues: bool = False) -> Removal:
@@ -111,7 +114,15 @@ def plan_removal(aws: Aws, unwanted: Unwanted, *, without_queues: bool = False) 
         without_queues=without_queues,
     )
     changes = [change for one in unwanted.destinations for change in remover.plan(one)]
-    return Removal(unwanted=unwanted, place=place, before=before, after=after, wish=wish, changes=changes)
+    return Removal(
+        unwanted=unwanted,
+        place=place,
+        before=before,
+        after=after,
+        wish=wish,
+        changes=changes,
+        stays=remover.stays,
+    )
 
 
 def remove(aws: Aws, found: Removal, *, settle_seconds: float, tell: Callable[[str], None]) -> Brought:
@@ -137,9 +148,11 @@ def remove(aws: Aws, found: Removal, *, settle_seconds: float, tell: Callable[[s
         )
         for line in differences(found.before, found.after):
             tell(line)
-    changes = plan_removal(aws, unwanted).changes
-    make(changes, tell)
-    if changes:
+    again = plan_removal(aws, unwanted)
+    make(again.changes, tell)
+    for line in again.stays:
+        tell(line)
+    if again.changes:
         read_back(
             lambda: plan_removal(aws, unwanted, without_queues=unwanted.delete_queues).changes,
             settle_seconds=settle_seconds,
@@ -159,6 +172,8 @@ class Remover:
     #: Destinations of the rules that stay in the bucket: nothing of theirs is touched.
     kept: frozenset[str]
     without_queues: bool
+    #: Filled while planning: see ``Removal``.
+    stays: list[str] = field(default_factory=list)
 
     def plan(self, destination: Destination) -> list[Change]:
         """Return what has to be done to one."""
@@ -227,11 +242,15 @@ class Remover:
         rules = self.aws.event_rules(self.place.region)
         rule = rule_arn(self.place, str(wanted.rule))
         sender = [Grant.of(rule)]
-        return self._rule(rules, rule, wanted.queue) + self._queue(wanted.queue, sender, sender)
+        found = rules.rule(rule)
+        if found is not None and not pattern_is_for(pattern_of(found), self.place.bucket):
+            # Its statement in the queue stays as well: others get their events by it.
+            self.stays.append(f"= rule {rule} stays: its pattern is not for bucket {self.place.bucket} alone")
+            return []
+        changes = [] if found is None else self._rule(rules, rule, wanted.queue)
+        return changes + self._queue(wanted.queue, sender, sender)
 
     def _rule(self, rules: EventRules, rule: Arn, queue: QueueDestination) -> list[Change]:
-        if rules.rule(rule) is None:
-            return []
         target, targets = target_of(self.aws, self.place, queue), rules.targets(rule)
         name = target["Id"]
         ours = [one for one in targets if one["Id"] == name]

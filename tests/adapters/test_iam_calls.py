@@ -63,7 +63,7 @@ class Account:
         self.queue = self.arn("sqs", f"{world.name}-q")
         self.dead_letter_queue = self.arn("sqs", f"{world.name}-q-dlq")
         self.topic = self.arn("sns", f"{world.name}-t")
-        self.rule = self.arn("events", f"rule/{world.name}")
+        self.rule = self.arn("events", f"rule/{world.name}-{world.bucket}")
         self.archive = self.arn("events", f"archive/{world.name}-a")
         self.function = self.arn("lambda", f"function:{world.name}-f")
 
