@@ -61,6 +61,13 @@ class QueueSetupHook(SqsHook):
             call = self.get_conn().delete_queue
             found_or_none(_MISSING, call, f"DeleteQueue of {queue}", QueueUrl=url)
 
+    def sources(self, queue: Arn) -> list[str]:
+        """Return the names of the queues whose dead letters it takes; they are of its region and account."""
+        paginator = self.get_conn().get_paginator("list_dead_letter_source_queues")
+        with translated(f"ListDeadLetterSourceQueues of {queue}"):
+            pages = list(paginator.paginate(QueueUrl=self._known_url(queue)))
+        return [str(url).rpartition("/")[2] for page in pages for url in page.get("queueUrls", [])]
+
     def receive(self, queue: Arn, wait_seconds: int) -> list[dict[str, Any]]:
         """Return up to ten messages, hidden from others for some seconds."""
         url = self._known_url(queue)

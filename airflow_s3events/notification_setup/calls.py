@@ -46,6 +46,9 @@ class Queues(Protocol):
     def delete(self, queue: Arn) -> None:
         """Delete the queue."""
 
+    def sources(self, queue: Arn) -> list[str]:
+        """Return the names of the queues whose dead letters it takes."""
+
     def receive(self, queue: Arn, wait_seconds: int) -> list[dict[str, Any]]:
         """Return up to ten messages, hidden from others for some seconds."""
 

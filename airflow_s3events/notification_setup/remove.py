@@ -13,6 +13,7 @@ from airflow_s3events.notification_setup.buckets import Brought, Wish, bring, fa
 from airflow_s3events.notification_setup.calls import Attributes, Aws, EventRules, Queues, Topics
 from airflow_s3events.notification_setup.changes import Change, Place
 from airflow_s3events.notification_setup.configure import locate
+from airflow_s3events.notification_setup.deletions import Deletions
 from airflow_s3events.notification_setup.destinations import (
     Destination,
     EventBridgeDestination,
@@ -37,12 +38,6 @@ from airflow_s3events.policies import (
 )
 from airflow_s3events.policies.grants import SID_PREFIX
 
-_COUNTS = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unwanted:
@@ -54,7 +49,7 @@ class Unwanted:
     bucket_owner: str | None = None
     #: The bucket's EventBridge switch too, whoever turned it on.
     event_bridge_switch: bool = False
-    #: The queues and dead letter queues too, if they are empty.
+    #: The queues and dead letter queues too, if they are empty and nobody else needs them.
     delete_queues: bool = False
 
     @classmethod
@@ -101,7 +96,7 @@ def plan_removal(aws: Aws, unwanted: Unwanted, *, without_queues: bool = False) 
         without_queues: Leave queues out: SQS answers for one that is deleted for up to a minute.
 
     Raises:
-        ConfigurationError: It cannot be done, or a queue that is to be deleted is not empty.
+        ConfigurationError: It cannot be done, or a queue that is to be deleted is needed, or not empty.
     """
     place, before = locate(aws, unwanted.bucket, unwanted.bucket_owner)
     wish = farewell([unwanted.notification_id], event_bridge=unwanted.event_bridge_switch)
@@ -114,6 +109,7 @@ def plan_removal(aws: Aws, unwanted: Unwanted, *, without_queues: bool = False) 
         without_queues=without_queues,
     )
     changes = [change for one in unwanted.destinations for change in remover.plan(one)]
+    changes += remover.deletions.plan()
     return Removal(
         unwanted=unwanted,
         place=place,
@@ -174,6 +170,8 @@ class Remover:
     without_queues: bool
     #: Filled while planning: see ``Removal``.
     stays: list[str] = field(default_factory=list)
+    #: Filled while planning: only all destinations together say who else sends to a queue.
+    deletions: Deletions = field(default_factory=Deletions)
 
     def plan(self, destination: Destination) -> list[Change]:
         """Return what has to be done to one."""
@@ -198,9 +196,9 @@ class Remover:
         found = [(queue, senders), *([] if dead is None else [(dead, dead_letter_senders)])]
         if not self.unwanted.delete_queues:
             return [change for one, which in found for change in _strip(queues, one, which)]
-        for one, _ in found:
-            _check_empty(one)
-        return [_delete(queues, one.arn) for one, _ in found if one.attributes is not None]
+        for one, which in found:
+            self.deletions.add(queues, one, which, takes_dead_letters=one is dead)
+        return []
 
     def _topic(self, wanted: TopicDestination) -> list[Change]:
         """The bucket's statement; the subscriptions too, where no other bucket sends to the topic."""
@@ -259,19 +257,6 @@ class Remover:
         if len(ours) < len(targets):
             return changes
         return [*changes, Change(lines=(f"- rule {rule}",), make=lambda: rules.delete(rule))]
-
-
-def _check_empty(queue: FoundQueue) -> None:
-    waiting = sum(queue.number(name, "0") for name in _COUNTS)
-    if waiting:
-        raise ConfigurationError(
-            f"delete_queues: {queue.arn} holds about {waiting} messages; let them be worked off or moved"
-            " first (one may be the test event that S3 sends at set-up), or leave delete_queues off"
-        )
-
-
-def _delete(queues: Queues, arn: Arn) -> Change:
-    return Change(lines=(f"- queue {arn}",), make=lambda: queues.delete(arn))
 
 
 def _strip(queues: Queues, queue: FoundQueue, senders: Sequence[Grant]) -> list[Change]:

@@ -253,7 +253,8 @@ class S3RemoveNotificationOperator(_SetupOperator):
         destinations: As they were configured; nothing of a destination that is not named is touched.
         event_bridge_switch: Turn the bucket's EventBridge switch off too. Other rules of the account may need
             it, so it stays unless this is True.
-        delete_queues: Delete the queues and their dead letter queues too; refused when one is not empty.
+        delete_queues: Delete the queues and their dead letter queues too; refused when one is not empty, when
+            its policy lets in anybody else, or when another queue has the same dead letter queue.
         dry_run, settle_seconds: As for ``S3ConfigureNotificationOperator``.
         bucket_owner, aws_conn_id, region_name, verify, botocore_config: As for the other operators.
     """

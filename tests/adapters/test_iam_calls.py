@@ -28,7 +28,7 @@ from airflow_s3events.testing import bodies
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from tests.adapters.channel import Channel
 from tests.lines import AIRFLOW
-from tests.setup_world import Calls, World
+from tests.setup_world import Calls, World, answer_sources
 
 if TYPE_CHECKING or AIRFLOW >= (3, 2):
     from airflow.sdk.exceptions import TaskDeferred
@@ -234,6 +234,7 @@ def test_remove(account: Account, calls: Calls, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", _connection(account))
     client, url = account.world.client("sqs"), account.world.queue_url("q")
     client.purge_queue(QueueUrl=url)
+    answer_sources(monkeypatch)
     calls.watch(monkeypatch)
     remove(account, everything(account)[0], delete_queues=True)
     judge(calls, role_policy("remove", account.resources()), account)
