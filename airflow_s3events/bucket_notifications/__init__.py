@@ -17,7 +17,7 @@ from airflow_s3events.bucket_notifications.configurations import (
 )
 from airflow_s3events.bucket_notifications.event_types import EVENT_TYPES, check_event_types, members_of
 from airflow_s3events.bucket_notifications.overlaps import check_overlaps, overlap
-from airflow_s3events.bucket_notifications.patterns import event_pattern
+from airflow_s3events.bucket_notifications.patterns import event_pattern, pattern_is_for, pattern_takes
 from airflow_s3events.bucket_notifications.rules import Rule
 
 __all__ = [
@@ -34,6 +34,8 @@ __all__ = [
     "merged",
     "normalised",
     "overlap",
+    "pattern_is_for",
+    "pattern_takes",
     "replaced",
     "rules_of",
     "without",

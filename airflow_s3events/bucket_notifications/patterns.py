@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-opera
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -45,6 +45,30 @@ def event_pattern(bucket: str, events: Iterable[str], prefix: str = "", suffix: 
     if len(plain) == len(choices):
         return {**pattern, "detail-type": plain}
     return {**pattern, "$or": [_choice(*choice) for choice in choices]}
+
+
+def pattern_is_for(pattern: Mapping[str, Any], bucket: str) -> bool:
+    """Return whether a pattern names this bucket and no other."""
+    found: Any = pattern
+    for member in ("detail", "bucket", "name"):
+        found = found.get(member) if isinstance(found, Mapping) else None
+    return bool(found == [bucket])
+
+
+def pattern_takes(pattern: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether a pattern takes every event that ``wanted`` takes; False where that cannot be told.
+
+    A member that a pattern leaves out may have any value, and of several values one is enough.
+    """
+    return all(name in wanted and _is_as_wide(there, wanted[name]) for name, there in pattern.items())
+
+
+def _is_as_wide(there: Any, wanted: Any) -> bool:
+    if isinstance(there, Mapping) and isinstance(wanted, Mapping):
+        return pattern_takes(there, wanted)
+    if isinstance(there, list) and isinstance(wanted, list):
+        return all(any(_is_as_wide(one, other) for one in there) for other in wanted)
+    return bool(there == wanted)
 
 
 def _choices(events: Iterable[str]) -> Iterator[tuple[str, Any, Any]]:

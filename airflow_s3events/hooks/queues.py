@@ -14,6 +14,8 @@ from airflow_s3events.notification_setup.errors import found_or_none, translated
 #: Seconds for which a proof hides what it receives.
 _HIDE_SECONDS = 10
 _MISSING = {"NonExistentQueue", "QueueDoesNotExist"}
+#: There is one of that name, with other attributes.
+_THERE_ALREADY = {"QueueAlreadyExists", "QueueNameExists"}
 
 
 class QueueSetupHook(SqsHook):
@@ -42,9 +44,9 @@ class QueueSetupHook(SqsHook):
         return None if answer is None else dict(answer["Attributes"])
 
     def create(self, queue: Arn, attributes: Mapping[str, str]) -> None:
-        """Create the queue, by the provider's own call."""
-        with translated(f"CreateQueue of {queue}"):
-            self.create_queue(queue.resource, dict(attributes))
+        """Create the queue, by the provider's own call; one that another has made just now stays as it is."""
+        request = {"queue_name": queue.resource, "attributes": dict(attributes)}
+        found_or_none(_THERE_ALREADY, self.create_queue, f"CreateQueue of {queue}", **request)
 
     def set_attributes(self, queue: Arn, attributes: Mapping[str, str]) -> None:
         """Set these attributes, leave all others."""
@@ -58,6 +60,13 @@ class QueueSetupHook(SqsHook):
         if url is not None:
             call = self.get_conn().delete_queue
             found_or_none(_MISSING, call, f"DeleteQueue of {queue}", QueueUrl=url)
+
+    def sources(self, queue: Arn) -> list[str]:
+        """Return the names of the queues whose dead letters it takes; they are of its region and account."""
+        paginator = self.get_conn().get_paginator("list_dead_letter_source_queues")
+        with translated(f"ListDeadLetterSourceQueues of {queue}"):
+            pages = list(paginator.paginate(QueueUrl=self._known_url(queue)))
+        return [str(url).rpartition("/")[2] for page in pages for url in page.get("queueUrls", [])]
 
     def receive(self, queue: Arn, wait_seconds: int) -> list[dict[str, Any]]:
         """Return up to ten messages, hidden from others for some seconds."""

@@ -10,8 +10,6 @@ and its rules overwritten by us in that moment, cannot be seen; what was there b
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +27,10 @@ from airflow_s3events.bucket_notifications import (
 )
 from airflow_s3events.exceptions import ConfigurationError, OutageError
 from airflow_s3events.notification_setup.calls import Buckets
+from airflow_s3events.notification_setup.rounds import ROUNDS, pause
 
 _log = logging.getLogger(__name__)
 
-#: Puts until we give up against another tool that takes our rules out again.
-_ROUNDS = 3
 #: Seconds: how long a policy that was just set may take to be seen by S3 (SQS says up to 60).
 _PATIENCE_SECONDS = 90.0
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -101,6 +98,7 @@ def bring(
     *,
     settle_seconds: float,
     is_fresh: bool,
+    mend: Callable[[], None] = lambda: None,
 ) -> Brought:
     """Bring the bucket to where ``wanted`` changes nothing any more.
 
@@ -111,25 +109,25 @@ def bring(
         wanted: What should be there.
         settle_seconds: How long after a put to read back.
         is_fresh: A destination or its policy was changed just now, so S3 may not see it yet.
+        mend: Called when S3 could not validate: another task may have overwritten that policy.
 
     Raises:
         ConfigurationError: S3 refuses it.
         OutageError: S3 is away, or somebody takes our rules out again and again.
     """
     first = found = buckets.configuration(bucket, owner)
-    for number in range(_ROUNDS):
+    for number in range(ROUNDS):
         if _is_there(found, wanted):
             return Brought(before=first, after=found)
         if number:
             _log.warning("bucket %s: somebody else's put has replaced ours; putting again", bucket)
-        replaced_one = _put(buckets, bucket, owner, wanted, is_fresh=is_fresh)
+        replaced_one = _put(buckets, bucket, owner, wanted, is_fresh=is_fresh, mend=mend)
         first = first if number else replaced_one
-        # Not in step with another task that was overwritten in the same moment.
-        time.sleep(settle_seconds * random.uniform(1.0, 1.5))  # noqa: S311
+        pause(settle_seconds)
         found = buckets.configuration(bucket, owner)
     if not _is_there(found, wanted):
         raise OutageError(
-            f"bucket_name: {bucket}: after {_ROUNDS} puts our rules are gone again; another tool puts its own"
+            f"bucket_name: {bucket}: after {ROUNDS} puts our rules are gone again; another tool puts its own"
             " configuration over them. Give that tool these rules too, or stop it, and run this again"
         )
     return Brought(before=first, after=found)
@@ -139,12 +137,22 @@ def _is_there(found: Configuration, wanted: Wish) -> bool:
     return normalised(wanted(found)) == normalised(found)
 
 
-def _put(buckets: Buckets, bucket: str, owner: str, wanted: Wish, *, is_fresh: bool) -> dict[str, Any]:
+def _put(
+    buckets: Buckets, bucket: str, owner: str, wanted: Wish, *, is_fresh: bool, mend: Callable[[], None]
+) -> dict[str, Any]:
     """Read and put at once, again while S3 is busy with the bucket or does not see a new policy yet.
 
     Returns what was there right before.
     """
     import tenacity
+
+    log = tenacity.before_sleep_log(_log, logging.INFO)
+
+    def between(state: tenacity.RetryCallState) -> None:
+        log(state)
+        # Where S3 is away, whatever mending reads may be away as well.
+        if state.outcome is not None and isinstance(state.outcome.exception(), ConfigurationError):
+            mend()
 
     def attempt() -> dict[str, Any]:
         before = buckets.configuration(bucket, owner)
@@ -157,7 +165,7 @@ def _put(buckets: Buckets, bucket: str, owner: str, wanted: Wish, *, is_fresh: b
         retry=tenacity.retry_if_exception(lambda error: _may_pass(error, is_fresh=is_fresh)),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE_SECONDS),
         stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
-        before_sleep=tenacity.before_sleep_log(_log, logging.INFO),
+        before_sleep=between,
         reraise=True,
     )(attempt)
 

@@ -38,13 +38,16 @@ class Queues(Protocol):
         """Return every attribute; None where there is no such queue."""
 
     def create(self, queue: Arn, attributes: Attributes) -> None:
-        """Create the queue."""
+        """Create the queue; one that another has made in this moment stays as it is."""
 
     def set_attributes(self, queue: Arn, attributes: Attributes) -> None:
         """Set these attributes, leave all others."""
 
     def delete(self, queue: Arn) -> None:
         """Delete the queue."""
+
+    def sources(self, queue: Arn) -> list[str]:
+        """Return the names of the queues whose dead letters it takes."""
 
     def receive(self, queue: Arn, wait_seconds: int) -> list[dict[str, Any]]:
         """Return up to ten messages, hidden from others for some seconds."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_s3events.arns import Arn, bucket_arn, partition_of
-from airflow_s3events.bucket_notifications import MAX_RULES, Rule, differences, rules_of
+from airflow_s3events.bucket_notifications import MAX_RULES, Rule, differences, pattern_takes, rules_of
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.calls import Aws
 from airflow_s3events.notification_setup.changes import Place
@@ -22,7 +22,7 @@ from airflow_s3events.notification_setup.destinations import (
     destinations_of,
     queues_of,
 )
-from airflow_s3events.notification_setup.event_rules import rule_arn
+from airflow_s3events.notification_setup.event_rules import pattern_of, rule_arn
 from airflow_s3events.notification_setup.findings import Finding, Report, error, note, warning
 from airflow_s3events.notification_setup.judgement import judge_key, judge_object, judge_policy, judge_queue
 from airflow_s3events.notification_setup.prove import probe_key, prove
@@ -75,7 +75,7 @@ def check(aws: Aws, inspection: Inspection, tell: Callable[[float], None] = lamb
     if inspection.key is not None:
         findings += judge_object(place.bucket, inspection.key, rules, to_event_bridge=_has_switch(before))
     findings += _judge_wanted(aws, inspection.wanted, place)
-    looker = Looker(aws=aws, place=place, work_seconds=inspection.work_seconds)
+    looker = Looker(aws=aws, place=place, work_seconds=inspection.work_seconds, wanted=inspection.wanted)
     for destination in _destinations(rules, inspection.wanted):
         findings += looker.look(destination)
     findings += _judge_loops(place, rules, inspection)
@@ -144,6 +144,7 @@ class Looker:
     aws: Aws
     place: Place
     work_seconds: float
+    wanted: Wanted | None
 
     def look(self, destination: Destination) -> list[Finding]:
         """Return what is wrong with one; what may not be looked at is a finding too."""
@@ -211,7 +212,12 @@ class Looker:
             return
         if found.get("State") != "ENABLED":
             yield error(rule, f"it is {found.get('State')}; enable it")
-        if '"detail-type"' not in json.dumps(json.loads(found.get("EventPattern") or "{}")):
+        pattern = pattern_of(found)
+        if self.wanted is not None and not pattern_takes(pattern, self.wanted.pattern()):
+            yield error(
+                rule, f"its pattern does not take what is wanted of bucket {self.place.bucket}; configure it"
+            )
+        if '"detail-type"' not in json.dumps(pattern):
             yield warning(rule, "its pattern names no detail-type: CloudTrail's API calls match it too")
         there, _ = read_queue(self.aws, self.place, replace(wanted.queue, manage=False))
         if str(there.arn) not in {target.get("Arn") for target in rules.targets(rule)}:

@@ -26,9 +26,10 @@ from airflow_s3events.notification_setup.destinations import (
     TopicDestination,
     destinations_of,
 )
-from airflow_s3events.notification_setup.event_rules import plan_event_bridge
+from airflow_s3events.notification_setup.event_rules import default_rule_name, plan_event_bridge
 from airflow_s3events.notification_setup.functions import plan_function, resolve_function
 from airflow_s3events.notification_setup.queues import plan_queue, resolve_queue
+from airflow_s3events.notification_setup.rounds import make, read_back
 from airflow_s3events.notification_setup.topics import plan_topic, resolve_topic
 
 MODES = ("merge", "replace")
@@ -63,7 +64,7 @@ class Wanted:
             bucket=check_bucket(bucket),
             notification_id=notification_id,
             events=check_event_types(events),
-            destinations=destinations_of(destinations, rule=notification_id),
+            destinations=destinations_of(destinations, rule=default_rule_name(bucket, notification_id)),
             mode=mode,
             **more,
         )
@@ -118,6 +119,7 @@ class Wanted:
 class Plan:
     """All that would be done, in its order; the bucket comes last, since S3 tries each destination."""
 
+    wanted: Wanted
     place: Place
     changes: list[Change]
     #: The bucket's configuration as it was read, and as it would be.
@@ -165,21 +167,39 @@ def plan(aws: Aws, wanted: Wanted) -> Plan:
         change = replacement(rules, event_bridge=wanted.event_bridge, expected=before)
     after = change(before)
     changes = [found for one in wanted.destinations for found in _plan(aws, place, wanted, one)]
-    return Plan(place=place, changes=changes, before=before, after=after, wish=change, rules=rules)
+    return Plan(
+        wanted=wanted, place=place, changes=changes, before=before, after=after, wish=change, rules=rules
+    )
 
 
 def apply(aws: Aws, found: Plan, *, settle_seconds: float, tell: Callable[[str], None]) -> Brought:
-    """Do what a plan says; return the bucket's configuration from before and after.
+    """Do what a plan says, and what of it another task has overwritten once more.
 
     Stopped in the middle, what was done stays and harms nothing: the next run plans what is left.
 
+    Returns:
+        The bucket's configuration from before and after.
+
     Raises:
         ConfigurationError: AWS refuses something.
-        OutageError: AWS is away.
+        OutageError: AWS is away, or somebody overwrites it again and again.
     """
     make(found.changes, tell)
-    if normalised(found.before) == normalised(found.after):
-        return Brought(before=found.before, after=found.before)
+    is_put = normalised(found.before) != normalised(found.after)
+    brought = Brought(before=found.before, after=found.before)
+    if is_put:
+        brought = _bring(aws, found, settle_seconds=settle_seconds, tell=tell)
+    if found.changes:
+        read_back(
+            lambda: plan(aws, found.wanted).changes,
+            settle_seconds=settle_seconds,
+            is_settled=is_put,
+            tell=tell,
+        )
+    return brought
+
+
+def _bring(aws: Aws, found: Plan, *, settle_seconds: float, tell: Callable[[str], None]) -> Brought:
     brought = bring(
         aws.buckets(),
         found.place.bucket,
@@ -187,18 +207,11 @@ def apply(aws: Aws, found: Plan, *, settle_seconds: float, tell: Callable[[str],
         found.wish,
         settle_seconds=settle_seconds,
         is_fresh=bool(found.changes),
+        mend=lambda: make(plan(aws, found.wanted).changes, tell),
     )
     for line in found.bucket_lines:
         tell(line)
     return brought
-
-
-def make(changes: list[Change], tell: Callable[[str], None]) -> None:
-    """Make one change after the other, and tell each when it is made."""
-    for change in changes:
-        change.make()
-        for line in change.lines:
-            tell(line)
 
 
 def _resolve(aws: Aws, place: Place, destination: Destination) -> object:

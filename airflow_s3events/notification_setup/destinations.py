@@ -155,7 +155,7 @@ class EventBridgeDestination:
     """The bucket's EventBridge switch, and a rule on the default bus that sends what matches to a queue.
 
     Args:
-        rule: Name of the rule; the notification's id when None.
+        rule: Name of the rule; the notification's id and the bucket's name when None.
         queue: Its target. None: the switch alone.
         archive: Name of an archive for the same events, from which they can be replayed.
         archive_days: How long the archive keeps them; 0 is for ever.

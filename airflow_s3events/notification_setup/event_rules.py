@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_s3events.arns import Arn, partition_of
+from airflow_s3events.bucket_notifications import pattern_is_for
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.calls import Aws, EventRules
 from airflow_s3events.notification_setup.changes import Change, Place
@@ -21,6 +23,25 @@ _MAX_TARGETS = 5
 _MAX_PATTERN_CHARACTERS = 4096
 _MAX_NAME_CHARACTERS = 64
 _TARGET_ID = "s3events"
+
+
+def default_rule_name(bucket: str, notification_id: str) -> str:
+    """Return the name of a rule for which none is given.
+
+    A rule has one pattern, so that two buckets with notifications of the same id need two. Where the name
+    would be too long its end is a hash of it.
+    """
+    name = f"{notification_id}-{bucket}"
+    if len(name) <= _MAX_NAME_CHARACTERS:
+        return name
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _MAX_NAME_CHARACTERS - 9]}-{mark}"
+
+
+def pattern_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pattern of a rule as EventBridge describes it; empty for one that runs by the clock."""
+    pattern: dict[str, Any] = json.loads(found.get("EventPattern") or "{}")
+    return pattern
 
 
 def rule_arn(place: Place, name: str) -> Arn:
@@ -75,7 +96,7 @@ def plan_event_bridge(
     if wanted.queue is not None:
         rule = rule_arn(place, str(wanted.rule))
         changes += plan_queue(aws, place, wanted.queue, [Grant.of(rule)], [Grant.of(rule)])
-        changes += _plan_rule(rules, rule, text)
+        changes += _plan_rule(rules, rule, place.bucket, text)
         changes += _plan_target(rules, rule, target_of(aws, place, wanted.queue))
     if wanted.archive is not None:
         changes += _plan_archive(rules, place, wanted, text)
@@ -98,14 +119,34 @@ def target_of(aws: Aws, place: Place, wanted: QueueDestination) -> dict[str, Any
     return target | ({} if dead is None else {"DeadLetterConfig": {"Arn": str(dead.arn)}})
 
 
-def _plan_rule(rules: EventRules, rule: Arn, pattern: str) -> list[Change]:
-    found = rules.rule(rule)
-    if found is not None and found.get("ManagedBy"):
-        raise ConfigurationError(f"rule: {rule.name!r} belongs to {found['ManagedBy']}; give another name")
-    if found is not None and found.get("State") == "ENABLED" and _same(found.get("EventPattern"), pattern):
+def _plan_rule(rules: EventRules, rule: Arn, bucket: str, pattern: str) -> list[Change]:
+    found = _own(rules, rule, bucket)
+    is_on = found is not None and found.get("State") == "ENABLED"
+    if found is not None and is_on and pattern_of(found) == json.loads(pattern):
         return []
+
+    def make() -> None:
+        # Once more: another may have made a rule of this name since the plan.
+        _own(rules, rule, bucket)
+        rules.put(rule, pattern)
+
     lines = (f"{'+' if found is None else '~'} rule {rule}", f"    pattern: {pattern}")
-    return [Change(lines=lines, make=lambda: rules.put(rule, pattern))]
+    return [Change(lines=lines, make=make)]
+
+
+def _own(rules: EventRules, rule: Arn, bucket: str) -> dict[str, Any] | None:
+    """Return the rule if it is ours to change; None where there is none."""
+    found = rules.rule(rule)
+    if found is None:
+        return None
+    if found.get("ManagedBy"):
+        raise ConfigurationError(f"rule: {rule.name!r} belongs to {found['ManagedBy']}; give another name")
+    if not pattern_is_for(pattern_of(found), bucket):
+        raise ConfigurationError(
+            f"rule: there is a rule {rule.name!r}, and its pattern is not for bucket {bucket} alone: putting"
+            " ours over it would stop the events of others; give rule= of EventBridgeDestination another name"
+        )
+    return found
 
 
 def _plan_target(rules: EventRules, rule: Arn, target: Mapping[str, Any]) -> list[Change]:
@@ -134,7 +175,3 @@ def _plan_archive(
 
 def _but_id(target: Mapping[str, Any]) -> dict[str, Any]:
     return {member: value for member, value in target.items() if member != "Id"}
-
-
-def _same(there: object, wanted: str) -> bool:
-    return bool(json.loads(str(there or "null")) == json.loads(wanted))

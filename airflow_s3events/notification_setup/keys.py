@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.notification_setup.calls import Aws
+from airflow_s3events.notification_setup.calls import Aws, Keys
 from airflow_s3events.notification_setup.changes import Change, missing_grants
 from airflow_s3events.policies import (
     KEY_LIMITS,
     Grant,
+    Statement,
     check_limits,
     key_grant,
     merged,
@@ -37,11 +38,20 @@ def plan_key(
     missing = missing_grants(policy, requests, setting=f"kms_key {key!r}")
     if not missing:
         return []
-    after = merged(policy, [key_grant(sender) for sender in missing])
-    check_limits(after, KEY_LIMITS, setting=f"kms_key {key!r}")
+    statements = [key_grant(sender) for sender in missing]
+    check_limits(merged(policy, statements), KEY_LIMITS, setting=f"kms_key {key!r}")
     added = ", ".join(f"{sender.service} for {sender.source}" for sender in missing)
     lines = (f"~ key {arn}", f"    policy: {added}")
-    return [Change(lines=lines, make=lambda: keys.put_policy(arn, policy_text(after)))]
+    return [Change(lines=lines, make=lambda: _let_in(keys, arn, statements))]
+
+
+def _let_in(keys: Keys, arn: str, statements: Sequence[Statement]) -> None:
+    """Put the policy as it is now with ``statements``: others may have put theirs since the plan."""
+    policy = parse_policy(keys.policy(arn))
+    after = merged(policy, statements)
+    if after != policy:
+        check_limits(after, KEY_LIMITS, setting=f"kms_key {arn!r}")
+        keys.put_policy(arn, policy_text(after))
 
 
 def check_key(key: str, metadata: dict[str, Any] | None) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 from airflow_s3events.arns import Arn
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.notification_setup.calls import Aws, Queues
+from airflow_s3events.notification_setup.calls import Attributes, Aws, Queues
 from airflow_s3events.notification_setup.changes import Change, Place, missing_grants
 from airflow_s3events.notification_setup.destinations import QueueDestination
 from airflow_s3events.notification_setup.keys import plan_key
 from airflow_s3events.policies import (
     QUEUE_LIMITS,
     Grant,
+    Statement,
     check_limits,
     grant,
     merged,
@@ -150,17 +151,41 @@ def _plan(
     policy = parse_policy((found.attributes or {}).get("Policy"))
     missing = missing_grants(policy, [(s, s.request(found.arn)) for s in senders], setting=setting)
     statements = [grant(sender, found.arn) for sender in missing]
-    after = merged(policy, [*statements, *([tls_only(found.arn)] if wanted.tls_only else [])])
-    if after != policy:
-        check_limits(after, QUEUE_LIMITS, setting=setting)
-        attributes["Policy"] = policy_text(after)
-    if found.attributes is None:
-        lines = (f"+ queue {found.arn}", *_lines(attributes, missing))
-        return [Change(lines=lines, make=lambda: queues.create(found.arn, attributes))]
-    if not attributes:
+    statements += [tls_only(found.arn)] if wanted.tls_only else []
+    shown = attributes | _with_statements(found, statements)
+    is_new = found.attributes is None
+    if not (is_new or shown):
         return []
-    lines = (f"~ queue {found.arn}", *_lines(attributes, missing))
-    return [Change(lines=lines, make=lambda: queues.set_attributes(found.arn, attributes))]
+    lines = (f"{'+' if is_new else '~'} queue {found.arn}", *_lines(shown, missing))
+    write = _create if is_new else _set
+    return [Change(lines=lines, make=lambda: write(queues, found.arn, attributes, statements))]
+
+
+def _create(queues: Queues, arn: Arn, attributes: Attributes, statements: Sequence[Statement]) -> None:
+    """Create the queue; one that another task has made since the plan keeps its settings."""
+    found = FoundQueue(arn=arn, attributes=queues.attributes(arn))
+    if found.attributes is None:
+        queues.create(arn, {**attributes, **_with_statements(found, statements)})
+    else:
+        _set(queues, arn, {}, statements)
+
+
+def _set(queues: Queues, arn: Arn, attributes: Attributes, statements: Sequence[Statement]) -> None:
+    """Set attributes, and ``statements`` in the policy as it is now: others may have set it meanwhile."""
+    now = FoundQueue(arn=arn, attributes=queues.attributes(arn))
+    given = {**attributes, **_with_statements(now, statements)}
+    if given:
+        queues.set_attributes(arn, given)
+
+
+def _with_statements(found: FoundQueue, statements: Sequence[Statement]) -> dict[str, str]:
+    """Return the attribute of a policy with ``statements``; nothing where they are in it."""
+    policy = parse_policy((found.attributes or {}).get("Policy"))
+    after = merged(policy, statements)
+    if after == policy:
+        return {}
+    check_limits(after, QUEUE_LIMITS, setting=f"queue {found.arn.name!r}")
+    return {"Policy": policy_text(after)}
 
 
 def _lines(attributes: Mapping[str, str], senders: Sequence[Grant]) -> list[str]:

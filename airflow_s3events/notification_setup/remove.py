@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_s3events.arns import Arn, check_bucket
-from airflow_s3events.bucket_notifications import differences, normalised, rules_of
+from airflow_s3events.bucket_notifications import differences, normalised, pattern_is_for, rules_of
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.buckets import Brought, Wish, bring, farewell
-from airflow_s3events.notification_setup.calls import Aws, EventRules, Queues, Topics
+from airflow_s3events.notification_setup.calls import Attributes, Aws, EventRules, Queues, Topics
 from airflow_s3events.notification_setup.changes import Change, Place
-from airflow_s3events.notification_setup.configure import locate, make
+from airflow_s3events.notification_setup.configure import locate
+from airflow_s3events.notification_setup.deletions import Deletions
 from airflow_s3events.notification_setup.destinations import (
     Destination,
     EventBridgeDestination,
@@ -21,9 +22,10 @@ from airflow_s3events.notification_setup.destinations import (
     TopicDestination,
     destinations_of,
 )
-from airflow_s3events.notification_setup.event_rules import rule_arn, target_of
+from airflow_s3events.notification_setup.event_rules import default_rule_name, pattern_of, rule_arn, target_of
 from airflow_s3events.notification_setup.functions import resolve_function
 from airflow_s3events.notification_setup.queues import FoundQueue, read_queue
+from airflow_s3events.notification_setup.rounds import make, read_back
 from airflow_s3events.notification_setup.topics import resolve_topic
 from airflow_s3events.policies import (
     Grant,
@@ -36,12 +38,6 @@ from airflow_s3events.policies import (
 )
 from airflow_s3events.policies.grants import SID_PREFIX
 
-_COUNTS = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unwanted:
@@ -53,7 +49,7 @@ class Unwanted:
     bucket_owner: str | None = None
     #: The bucket's EventBridge switch too, whoever turned it on.
     event_bridge_switch: bool = False
-    #: The queues and dead letter queues too, if they are empty.
+    #: The queues and dead letter queues too, if they are empty and nobody else needs them.
     delete_queues: bool = False
 
     @classmethod
@@ -65,7 +61,8 @@ class Unwanted:
         """
         if not notification_id:
             raise ConfigurationError("notification_id: give the id of the rule that is to go")
-        found = destinations_of(destinations, rule=notification_id) if destinations else ()
+        rule = default_rule_name(bucket, notification_id)
+        found = destinations_of(destinations, rule=rule) if destinations else ()
         return cls(bucket=check_bucket(bucket), notification_id=notification_id, destinations=found, **more)
 
 
@@ -73,25 +70,33 @@ class Unwanted:
 class Removal:
     """All that would be done: the bucket first, so that nothing is sent any more when the rest goes."""
 
+    unwanted: Unwanted
     place: Place
     before: dict[str, Any]
     after: dict[str, Any]
     wish: Wish
     changes: list[Change]
+    #: What stays although it was named, and why; lines to read.
+    stays: list[str]
 
     @property
     def lines(self) -> list[str]:
-        """The removal to read; empty when there is nothing to do."""
+        """The removal to read; empty when there is nothing to do or to say."""
         found = differences(self.before, self.after)
         bucket = [f"~ bucket {self.place.bucket}", *(f"    {line}" for line in found)] if found else []
-        return bucket + [line for change in self.changes for line in change.lines]
+        return [*bucket, *(line for change in self.changes for line in change.lines), *self.stays]
 
 
-def plan_removal(aws: Aws, unwanted: Unwanted) -> Removal:
+def plan_removal(aws: Aws, unwanted: Unwanted, *, without_queues: bool = False) -> Removal:
     """Return what has to be done. Reads only.
 
+    Args:
+        aws: What is asked.
+        unwanted: What is to go.
+        without_queues: Leave queues out: SQS answers for one that is deleted for up to a minute.
+
     Raises:
-        ConfigurationError: It cannot be done, or a queue that is to be deleted is not empty.
+        ConfigurationError: It cannot be done, or a queue that is to be deleted is needed, or not empty.
     """
     place, before = locate(aws, unwanted.bucket, unwanted.bucket_owner)
     wish = farewell([unwanted.notification_id], event_bridge=unwanted.event_bridge_switch)
@@ -101,18 +106,31 @@ def plan_removal(aws: Aws, unwanted: Unwanted) -> Removal:
         place=place,
         unwanted=unwanted,
         kept=frozenset(rule.destination for rule in rules_of(after)),
+        without_queues=without_queues,
     )
     changes = [change for one in unwanted.destinations for change in remover.plan(one)]
-    return Removal(place=place, before=before, after=after, wish=wish, changes=changes)
+    changes += remover.deletions.plan()
+    return Removal(
+        unwanted=unwanted,
+        place=place,
+        before=before,
+        after=after,
+        wish=wish,
+        changes=changes,
+        stays=remover.stays,
+    )
 
 
 def remove(aws: Aws, found: Removal, *, settle_seconds: float, tell: Callable[[str], None]) -> Brought:
     """Do what a removal says; return the bucket's configuration from before and after.
 
+    What comes after the bucket is planned anew: others may have begun to use it while the bucket settled.
+
     Raises:
-        ConfigurationError: AWS refuses something.
-        OutageError: AWS is away.
+        ConfigurationError: AWS refuses something, or a queue that is to be deleted cannot go any more.
+        OutageError: AWS is away, or somebody overwrites it again and again.
     """
+    unwanted = found.unwanted
     brought = Brought(before=found.before, after=found.before)
     if normalised(found.before) != normalised(found.after):
         place = found.place
@@ -126,7 +144,17 @@ def remove(aws: Aws, found: Removal, *, settle_seconds: float, tell: Callable[[s
         )
         for line in differences(found.before, found.after):
             tell(line)
-    make(found.changes, tell)
+    again = plan_removal(aws, unwanted)
+    make(again.changes, tell)
+    for line in again.stays:
+        tell(line)
+    if again.changes:
+        read_back(
+            lambda: plan_removal(aws, unwanted, without_queues=unwanted.delete_queues).changes,
+            settle_seconds=settle_seconds,
+            is_settled=False,
+            tell=tell,
+        )
     return brought
 
 
@@ -139,6 +167,11 @@ class Remover:
     unwanted: Unwanted
     #: Destinations of the rules that stay in the bucket: nothing of theirs is touched.
     kept: frozenset[str]
+    without_queues: bool
+    #: Filled while planning: see ``Removal``.
+    stays: list[str] = field(default_factory=list)
+    #: Filled while planning: only all destinations together say who else sends to a queue.
+    deletions: Deletions = field(default_factory=Deletions)
 
     def plan(self, destination: Destination) -> list[Change]:
         """Return what has to be done to one."""
@@ -154,7 +187,7 @@ class Remover:
         self, wanted: QueueDestination, senders: Sequence[Grant], dead_letter_senders: Sequence[Grant] = ()
     ) -> list[Change]:
         """Statements of ``senders``, or the queues whole."""
-        if not wanted.manage:
+        if not wanted.manage or self.without_queues:
             return []
         queue, dead = read_queue(self.aws, self.place, wanted)
         if str(queue.arn) in self.kept:
@@ -163,9 +196,9 @@ class Remover:
         found = [(queue, senders), *([] if dead is None else [(dead, dead_letter_senders)])]
         if not self.unwanted.delete_queues:
             return [change for one, which in found for change in _strip(queues, one, which)]
-        for one, _ in found:
-            _check_empty(one)
-        return [_delete(queues, one.arn) for one, _ in found if one.attributes is not None]
+        for one, which in found:
+            self.deletions.add(queues, one, which, takes_dead_letters=one is dead)
+        return []
 
     def _topic(self, wanted: TopicDestination) -> list[Change]:
         """The bucket's statement; the subscriptions too, where no other bucket sends to the topic."""
@@ -174,10 +207,9 @@ class Remover:
         found = topics.attributes(arn)
         if found is None or str(arn) in self.kept:
             return []
-        policy = parse_policy(found.get("Policy"))
-        after = _stripped(policy, arn, [self.place.sender])
-        changes = [] if after == policy else [_set_policy(topics, arn, after)]
-        if _lets_s3_in(after):
+        sender = self.place.sender
+        changes = [] if _stripped(found, arn, [sender]) is None else [_strip_topic(topics, arn, sender)]
+        if _lets_s3_in(_without(found, arn, [sender])):
             return changes
         for queue in wanted.queues:
             changes += self._subscription(topics, arn, queue)
@@ -208,11 +240,15 @@ class Remover:
         rules = self.aws.event_rules(self.place.region)
         rule = rule_arn(self.place, str(wanted.rule))
         sender = [Grant.of(rule)]
-        return self._rule(rules, rule, wanted.queue) + self._queue(wanted.queue, sender, sender)
+        found = rules.rule(rule)
+        if found is not None and not pattern_is_for(pattern_of(found), self.place.bucket):
+            # Its statement in the queue stays as well: others get their events by it.
+            self.stays.append(f"= rule {rule} stays: its pattern is not for bucket {self.place.bucket} alone")
+            return []
+        changes = [] if found is None else self._rule(rules, rule, wanted.queue)
+        return changes + self._queue(wanted.queue, sender, sender)
 
     def _rule(self, rules: EventRules, rule: Arn, queue: QueueDestination) -> list[Change]:
-        if rules.rule(rule) is None:
-            return []
         target, targets = target_of(self.aws, self.place, queue), rules.targets(rule)
         name = target["Id"]
         ours = [one for one in targets if one["Id"] == name]
@@ -223,31 +259,31 @@ class Remover:
         return [*changes, Change(lines=(f"- rule {rule}",), make=lambda: rules.delete(rule))]
 
 
-def _check_empty(queue: FoundQueue) -> None:
-    waiting = sum(queue.number(name, "0") for name in _COUNTS)
-    if waiting:
-        raise ConfigurationError(
-            f"delete_queues: {queue.arn} holds about {waiting} messages; let them be worked off or moved"
-            " first (one may be the test event that S3 sends at set-up), or leave delete_queues off"
-        )
-
-
-def _delete(queues: Queues, arn: Arn) -> Change:
-    return Change(lines=(f"- queue {arn}",), make=lambda: queues.delete(arn))
-
-
 def _strip(queues: Queues, queue: FoundQueue, senders: Sequence[Grant]) -> list[Change]:
     """Our statements out of the policy; the one for TLS with the last of them."""
-    policy = parse_policy((queue.attributes or {}).get("Policy"))
-    after = _stripped(policy, queue.arn, senders)
-    if after == policy:
+    if _stripped(queue.attributes, queue.arn, senders) is None:
         return []
-    text = policy_text(after) if statements_of(after) else ""
+
+    def make() -> None:
+        # As it is now: others may have set it since the plan.
+        text = _stripped(queues.attributes(queue.arn), queue.arn, senders)
+        if text is not None:
+            queues.set_attributes(queue.arn, {"Policy": text})
+
     lines = (f"~ queue {queue.arn}", "    policy: our statements go")
-    return [Change(lines=lines, make=lambda: queues.set_attributes(queue.arn, {"Policy": text}))]
+    return [Change(lines=lines, make=make)]
 
 
-def _stripped(policy: Policy, target: Arn, senders: Sequence[Grant]) -> Policy:
+def _stripped(found: Attributes | None, target: Arn, senders: Sequence[Grant]) -> str | None:
+    """Return the text of the policy without our statements; None where there are none in it."""
+    after = _without(found, target, senders)
+    if after == parse_policy((found or {}).get("Policy")):
+        return None
+    return policy_text(after) if statements_of(after) else ""
+
+
+def _without(found: Attributes | None, target: Arn, senders: Sequence[Grant]) -> Policy:
+    policy = parse_policy((found or {}).get("Policy"))
     after = without(policy, [sender.sid(str(target)) for sender in senders])
     tls = str(tls_only(target)["Sid"])
     sids = [str(statement.get("Sid", "")) for statement in statements_of(after)]
@@ -256,9 +292,15 @@ def _stripped(policy: Policy, target: Arn, senders: Sequence[Grant]) -> Policy:
     return without(after, [tls])
 
 
-def _set_policy(topics: Topics, topic: Arn, policy: Policy) -> Change:
+def _strip_topic(topics: Topics, topic: Arn, sender: Grant) -> Change:
+    def make() -> None:
+        # As it is now: others may have set it since the plan.
+        now = topics.attributes(topic)
+        if _stripped(now, topic, [sender]) is not None:
+            topics.set_attribute(topic, "Policy", policy_text(_without(now, topic, [sender])))
+
     lines = (f"~ topic {topic}", "    policy: our statements go")
-    return Change(lines=lines, make=lambda: topics.set_attribute(topic, "Policy", policy_text(policy)))
+    return Change(lines=lines, make=make)
 
 
 def _lets_s3_in(policy: Policy) -> bool:

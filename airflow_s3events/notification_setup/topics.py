@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from airflow_s3events.arns import Arn
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.notification_setup.calls import Aws, Topics
+from airflow_s3events.notification_setup.calls import Attributes, Aws, Topics
 from airflow_s3events.notification_setup.changes import Change, Place, missing_grants
 from airflow_s3events.notification_setup.destinations import TopicDestination
 from airflow_s3events.notification_setup.keys import plan_key
@@ -14,6 +15,7 @@ from airflow_s3events.notification_setup.queues import plan_queue, resolve_queue
 from airflow_s3events.policies import (
     TOPIC_LIMITS,
     Grant,
+    Statement,
     check_limits,
     grant,
     merged,
@@ -66,20 +68,45 @@ def _plan(
     policy = parse_policy((found or {}).get("Policy"))
     missing = missing_grants(policy, [(place.sender, place.sender.request(arn))], setting=setting)
     statements = [grant(sender, arn) for sender in missing]
-    after = merged(policy, [*statements, *([tls_only(arn)] if wanted.tls_only else [])])
-    attributes = {} if after == policy else {"Policy": policy_text(after)}
-    if wanted.kms_key and wanted.kms_key != (found or {}).get("KmsMasterKeyId"):
-        attributes["KmsMasterKeyId"] = wanted.kms_key
-    check_limits(after, TOPIC_LIMITS, setting=setting)
+    statements += [tls_only(arn)] if wanted.tls_only else []
+    attributes = _with_statements(arn, found, statements)
+    key = wanted.kms_key
+    other = {"KmsMasterKeyId": key} if key and key != (found or {}).get("KmsMasterKeyId") else {}
     if found is None:
-        lines = (f"+ topic {arn}", *map("    {}".format, sorted(attributes)))
-        return [Change(lines=lines, make=lambda: topics.create(arn, attributes))]
-    return [_set(topics, arn, name, value) for name, value in attributes.items()]
+        lines = (f"+ topic {arn}", *map("    {}".format, sorted(attributes | other)))
+        return [Change(lines=lines, make=lambda: _create(topics, arn, other, statements))]
+    changes = [_change(arn, "Policy", lambda: _let_in(topics, arn, statements))] if attributes else []
+    return changes + [
+        _change(arn, name, partial(topics.set_attribute, arn, name, value)) for name, value in other.items()
+    ]
 
 
-def _set(topics: Topics, arn: Arn, name: str, value: str) -> Change:
-    lines = (f"~ topic {arn}", f"    {name}")
-    return Change(lines=lines, make=lambda: topics.set_attribute(arn, name, value))
+def _change(arn: Arn, name: str, make: Callable[[], None]) -> Change:
+    return Change(lines=(f"~ topic {arn}", f"    {name}"), make=make)
+
+
+def _create(topics: Topics, arn: Arn, attributes: Attributes, statements: Sequence[Statement]) -> None:
+    """Create the topic; one that another task has made since the plan keeps its settings."""
+    if topics.attributes(arn) is None:
+        topics.create(arn, {**attributes, **_with_statements(arn, None, statements)})
+    else:
+        _let_in(topics, arn, statements)
+
+
+def _let_in(topics: Topics, arn: Arn, statements: Sequence[Statement]) -> None:
+    """Set the policy as it is now with ``statements``: others may have set it since the plan."""
+    for name, value in _with_statements(arn, topics.attributes(arn), statements).items():
+        topics.set_attribute(arn, name, value)
+
+
+def _with_statements(arn: Arn, found: Attributes | None, statements: Sequence[Statement]) -> dict[str, str]:
+    """Return the attribute of a policy with ``statements``; nothing where they are in it."""
+    policy = parse_policy((found or {}).get("Policy"))
+    after = merged(policy, statements)
+    if after == policy:
+        return {}
+    check_limits(after, TOPIC_LIMITS, setting=f"topic {arn.name!r}")
+    return {"Policy": policy_text(after)}
 
 
 def _plan_subscription(topics: Topics, topic: Arn, queue: Arn, *, is_new: bool, raw: bool) -> list[Change]:

@@ -111,7 +111,8 @@ class S3ConfigureNotificationOperator(_SetupOperator):
     ``PutBucketNotificationConfiguration`` replaces all of a bucket's configuration and has no condition, so
     the read comes right before the put and is done again ``settle_seconds`` after it, up to three rounds: two
     tasks of this kind at once both end up in. A change that another tool makes in the moment between read and
-    put is lost; ``before`` of the result is for that case (``docs/how-to/set_up.md``).
+    put is lost; ``before`` of the result is for that case (``docs/how-to/set_up.md``). The policies of
+    queues, topics and keys are read right before they are set, and read back, in the same way.
 
     Returns (XCom): ``bucket``, ``notification_id``, ``changes`` (lines to read), ``before`` and ``after``
     (the bucket's configuration), ``dry_run``.
@@ -252,7 +253,8 @@ class S3RemoveNotificationOperator(_SetupOperator):
         destinations: As they were configured; nothing of a destination that is not named is touched.
         event_bridge_switch: Turn the bucket's EventBridge switch off too. Other rules of the account may need
             it, so it stays unless this is True.
-        delete_queues: Delete the queues and their dead letter queues too; refused when one is not empty.
+        delete_queues: Delete the queues and their dead letter queues too; refused when one is not empty, when
+            its policy lets in anybody else, or when another queue has the same dead letter queue.
         dry_run, settle_seconds: As for ``S3ConfigureNotificationOperator``.
         bucket_owner, aws_conn_id, region_name, verify, botocore_config: As for the other operators.
     """

@@ -198,7 +198,12 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "remove": {
             "bucket": (*_READ_RULES, "s3:PutBucketNotification"),
             "queue": (*_LOOK_UP, "sqs:DeleteQueue", "sqs:SetQueueAttributes"),
-            "dead_letter_queue": (*_LOOK_UP, "sqs:DeleteQueue", "sqs:SetQueueAttributes"),
+            "dead_letter_queue": (
+                *_LOOK_UP,
+                "sqs:DeleteQueue",
+                "sqs:ListDeadLetterSourceQueues",
+                "sqs:SetQueueAttributes",
+            ),
             "topic": (*_READ_TOPIC, "sns:SetTopicAttributes", "sns:Unsubscribe"),
             "function": ("lambda:GetPolicy", "lambda:RemovePermission"),
             "rule": (*_READ_RULE, "events:DeleteRule", "events:RemoveTargets"),

@@ -28,7 +28,7 @@ from airflow_s3events.testing import bodies
 from airflow_s3events.triggers.s3_event import S3EventTrigger
 from tests.adapters.channel import Channel
 from tests.lines import AIRFLOW
-from tests.setup_world import Calls, World
+from tests.setup_world import Calls, World, answer_sources
 
 if TYPE_CHECKING or AIRFLOW >= (3, 2):
     from airflow.sdk.exceptions import TaskDeferred
@@ -66,7 +66,7 @@ class Account:
         self.queue = self.arn("sqs", f"{world.name}-q")
         self.dead_letter_queue = self.arn("sqs", f"{world.name}-q-dlq")
         self.topic = self.arn("sns", f"{world.name}-t")
-        self.rule = self.arn("events", f"rule/{world.name}")
+        self.rule = self.arn("events", f"rule/{world.name}-{world.bucket}")
         self.archive = self.arn("events", f"archive/{world.name}-a")
         self.function = self.arn("lambda", f"function:{world.name}-f")
 
@@ -268,6 +268,7 @@ def test_remove(account: Account, calls: Calls, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", _connection(account))
     client, url = account.world.client("sqs"), account.world.queue_url("q")
     client.purge_queue(QueueUrl=url)
+    answer_sources(monkeypatch)
     calls.watch(monkeypatch)
     remove(account, everything(account)[0], delete_queues=True)
     judge(calls, role_policy("remove", account.resources()), account)

@@ -240,7 +240,7 @@ class TestEventBridge:
     def test_switch_rule_target_and_archive(self, on_ministack: World) -> None:
         world = on_ministack
         destination = EventBridgeDestination(
-            queue=QueueDestination(f"{world.name}-q"), archive=f"{world.name}-archive"
+            rule=world.name, queue=QueueDestination(f"{world.name}-q"), archive=f"{world.name}-archive"
         )
         world.configure(destination, notification_id=world.name, prefix="in/", suffix=".csv")
         events = world.client("events")
@@ -259,7 +259,7 @@ class TestEventBridge:
     ) -> None:
         world = world_at(moto_url, monkeypatch)
         queue = QueueDestination(f"{world.name}-q")
-        destination = EventBridgeDestination(queue=queue, archive=f"{world.name}-archive")
+        destination = EventBridgeDestination(rule=world.name, queue=queue, archive=f"{world.name}-archive")
         # moto forgets the bucket's switch; all else is there by then.
         with pytest.raises(OutageError, match="our rules are gone"):
             world.configure(destination, notification_id=world.name, prefix="in/")
@@ -283,7 +283,7 @@ class TestEventBridge:
     def test_both_ways_at_once_and_a_shared_rule_keeps_its_other_target(self, on_ministack: World) -> None:
         world = on_ministack
         direct, other = QueueDestination(f"{world.name}-a"), QueueDestination(f"{world.name}-b")
-        both = [direct, EventBridgeDestination(queue=other)]
+        both = [direct, EventBridgeDestination(rule=world.name, queue=other)]
         world.configure(both, notification_id=world.name)
         theirs = world.queue("theirs")
         events = world.client("events")

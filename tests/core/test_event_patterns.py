@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_s3events.bucket_notifications import EVENT_TYPES, check_event_types, event_pattern, members_of
+from airflow_s3events.bucket_notifications import (
+    EVENT_TYPES,
+    check_event_types,
+    event_pattern,
+    members_of,
+    pattern_is_for,
+    pattern_takes,
+)
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.records import EVENTBRIDGE_FAMILIES, EVENTBRIDGE_TYPES
 
@@ -89,3 +96,42 @@ def test_another_bucket_is_not_chosen() -> None:
 def test_what_s3_does_not_send_to_the_bus_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"events: .* to EventBridge"):
         event_pattern("landing", [name])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_for"),
+    [
+        ({"detail": {"bucket": {"name": ["landing"]}}}, True),
+        ({"detail": {"bucket": {"name": ["landing", "other"]}}}, False),
+        ({"detail": {"bucket": {"name": ["other"]}}}, False),
+        ({"detail": {"bucket": {"name": [{"prefix": "landing"}]}}}, False),
+        ({"detail": {"bucket": {}}}, False),
+        ({"detail": ["odd"]}, False),
+        ({}, False),
+    ],
+)
+def test_a_pattern_is_for_a_bucket_that_it_names_alone(pattern: dict[str, Any], is_for: bool) -> None:
+    assert pattern_is_for(pattern, "landing") is is_for
+
+
+@pytest.mark.parametrize("events", [["s3:ObjectCreated:*"], ["s3:ObjectCreated:Put", "s3:ObjectRemoved:*"]])
+def test_a_pattern_takes_what_itself_and_a_narrower_one_want(events: list[str]) -> None:
+    pattern = event_pattern("landing", events)
+    assert pattern_takes(pattern, pattern)
+    assert pattern_takes(pattern, event_pattern("landing", events, "in/", ".csv"))
+    assert pattern_takes(pattern, event_pattern("landing", events[:1]))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        event_pattern("other", ["s3:ObjectCreated:*"], "in/"),
+        event_pattern("landing", ["s3:ObjectRemoved:*"], "in/"),
+        event_pattern("landing", ["s3:ObjectCreated:*"], "out/"),
+        event_pattern("landing", ["s3:ObjectCreated:*"]),
+    ],
+)
+def test_a_pattern_of_another_bucket_event_or_prefix_does_not_take_what_is_wanted(
+    wanted: dict[str, Any],
+) -> None:
+    assert not pattern_takes(event_pattern("landing", ["s3:ObjectCreated:*"], "in/"), wanted)
