@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from airflow_s3events.dispatch.starting import Outcome, Runs, Starter, name_of
+from airflow_s3events.dispatch.starting import Outcome, Runs, Starter, SucceededStarter, name_of
 from airflow_s3events.dispatch.turns import TURN_SECONDS, RunStates, Turns
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
@@ -212,7 +212,8 @@ class KnownStarter:
     """Leaves alone what the ledger knows, and whose turn it is not; all else is the other starter's.
 
     What carries an attempt is wanted again, whatever is known of it. An event whose run Airflow still has is
-    the other starter's, too: the run may have failed, or be waited for.
+    the other starter's, too: the run may have failed, or be waited for. So is one whose run was deleted
+    before its success, where that is waited for.
     """
 
     starter: Starter
@@ -237,8 +238,11 @@ class KnownStarter:
         return await self.starter.ensure_run(route, event, message)
 
     async def _again(self, route: Route, event: ObjectEvent, message: Message, verdict: Verdict) -> Outcome:
-        is_own = verdict.identity == event_id(event)
-        if is_own and await self.runs.state(route.dag_id, name_of(route, event, 0)) is not RunState.NONE:
+        if verdict.identity != event_id(event):
+            return Outcome("duplicate")
+        # A message that waits for a success is here because none was seen: a run that is gone was deleted.
+        waits = isinstance(self.starter, SucceededStarter) and route.dag_id not in verdict.acknowledged
+        if waits or await self.runs.state(route.dag_id, name_of(route, event, 0)) is not RunState.NONE:
             return await self.starter.ensure_run(route, event, message)
         return Outcome("duplicate")
 

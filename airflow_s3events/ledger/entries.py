@@ -44,6 +44,8 @@ _RANKS = {
     "restarted": 4,
 }
 _DECIDED = 1
+#: Of a message: the fate of one that nothing more is asked of.
+ACKNOWLEDGED = "acknowledge"
 #: In the name of an entry: what was decided of an event that no DAG gets.
 NO_DAG = ""
 _HAS_RUN = 2
@@ -216,7 +218,9 @@ def recorded(body: Body | None, decision: Decision, now: float) -> Body:
     if decision.is_delivery:
         seen = {"seen": body["seen"] + 1, "last_seen": now, "last_message": decision.message_id}
     if _RANKS.get(decision.what, 0) < _RANKS.get(body["what"], 0):
-        return {**body, **seen}
+        # The start stays, and that the message which waited for its end is done with is told beside it.
+        is_done = decision.disposition == ACKNOWLEDGED and decision.what == "duplicate"
+        return {**body, **seen, **({"disposition": ACKNOWLEDGED} if is_done else {})}
     first = {name: body[name] for name in ("event", "origin", "first_seen", "first_message", "late_seconds")}
     return {**fresh, **first, **seen}
 

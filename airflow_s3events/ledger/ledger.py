@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, LedgerOutageError
 from airflow_s3events.identity import event_id, object_id
 from airflow_s3events.ledger.entries import (
+    ACKNOWLEDGED,
     NO_DAG,
     NOTIFICATION,
     Body,
@@ -83,12 +84,15 @@ class Verdict:
         newer: The event id of a newer event of its lane, which stands for it; empty for none.
         runs: The run that the event has had already, by DAG.
         dropped: Why a scorer dropped it before; empty: none did.
+        acknowledged: The DAGs for which a message of it was acknowledged for its run, as far as a task has
+            seen that: with ``acknowledge="run_succeeded"`` the run had succeeded then.
     """
 
     identity: str
     newer: str
     runs: dict[str, str]
     dropped: str = ""
+    acknowledged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +162,7 @@ class Ledger:
         verdicts = []
         for (event, dag_ids), identity, newest in zip(asked, identities, newer, strict=True):
             found = {dag_id: entries.get(entry_name(event, dag_id)) for dag_id in dag_ids}
-            runs = {dag: _run_of(document) for dag, document in found.items() if document is not None}
-            known = {dag_id: run_id for dag_id, run_id in runs.items() if run_id is not None}
-            dropped = _drop_of(found.get(NO_DAG))
-            verdicts.append(Verdict(identity, newest, known, dropped))
+            verdicts.append(_verdict(identity, newest, found))
         return verdicts
 
     async def record(self, decisions: Sequence[Decision]) -> None:
@@ -312,14 +313,17 @@ class Ledger:
         return Document(change.name, version, body, change.subject, expires, counted)
 
 
-def _run_of(document: Document) -> str | None:
-    entry = read_entry(document.body)
-    return entry.run_id if entry.has_run else None
-
-
-def _drop_of(document: Document | None) -> str:
-    entry = None if document is None else read_entry(document.body)
-    return "" if entry is None or entry.what != "dropped" else entry.reason
+def _verdict(identity: str, newer: str, found: Mapping[str, Document | None]) -> Verdict:
+    entries = {dag_id: read_entry(one.body) for dag_id, one in found.items() if one is not None}
+    whole = entries.get(NO_DAG)
+    with_run = {dag_id: entry for dag_id, entry in entries.items() if entry.has_run}
+    return Verdict(
+        identity,
+        newer,
+        {dag_id: entry.run_id or "" for dag_id, entry in with_run.items()},
+        whole.reason if whole is not None and whole.what == "dropped" else "",
+        frozenset(dag_id for dag_id, entry in with_run.items() if entry.disposition == ACKNOWLEDGED),
+    )
 
 
 def _claiming(event: ObjectEvent, origin: str, tolerance: float) -> Callable[[Body | None], tuple[Body, str]]:

@@ -27,6 +27,9 @@ from tests.core.test_dispatch import NOW, message, record
 class World:
     """Dispatchers one after the other, over one Airflow and one ledger."""
 
+    #: With ``acknowledge="run_succeeded"``.
+    holds = False
+
     def __init__(self, ordering: Any = "none", routes: Any = "process") -> None:
         self.runs = FakeRuns("process", "archive")
         self.store = MemoryStore()
@@ -45,6 +48,8 @@ class World:
             clock=lambda: 0.0,
             journal=Journal(self.ledger, Order.of(self.ordering, ledger="sql:ledger")),
         )
+        if self.holds:
+            dispatcher.hold_runs("clear", 60.0)
         await dispatcher.dispatch(messages)
         return dict(dispatcher.counts)
 
@@ -78,6 +83,28 @@ async def test_an_event_is_known_after_airflow_has_forgotten_its_run() -> None:
     assert await world.dispatch(message(record(), number=2)) == {"duplicate": 1}
     assert world.runs.stored == {}
     assert (await world.entry()).seen == 2
+
+
+async def test_a_run_that_was_deleted_before_its_success_is_made_again_for_the_message_that_waits() -> None:
+    world = World()
+    world.holds = True
+    assert await world.dispatch(message(record())) == {"started": 1}
+    world.runs.stored.clear()
+    assert await world.dispatch(message(record(), receive_count=2)) == {"started": 1}
+    assert len(world.runs.stored) == 1
+    assert world.inbox.fates == {}
+
+
+async def test_a_run_whose_success_was_seen_is_not_made_again_after_airflow_has_forgotten_it() -> None:
+    world = World()
+    world.holds = True
+    await world.dispatch(message(record()))
+    world.runs.stored = dict.fromkeys(world.runs.stored, RunState.SUCCESS)
+    assert await world.dispatch(message(record(), receive_count=2)) == {"duplicate": 1}
+    assert ((await world.entry()).what, (await world.entry()).disposition) == ("started", "acknowledge")
+    world.runs.stored.clear()
+    assert await world.dispatch(message(record(), number=2)) == {"duplicate": 1}
+    assert world.runs.stored == {}
 
 
 async def test_a_replay_starts_again_whatever_is_known() -> None:
