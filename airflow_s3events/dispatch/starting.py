@@ -13,7 +13,7 @@ from airflow_s3events.dead_letters import DAG_ATTRIBUTE, RUN_ATTRIBUTE
 from airflow_s3events.dispatch.gates import TargetState
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import RouteError
-from airflow_s3events.failed_runs import ACKNOWLEDGE_MEMBER
+from airflow_s3events.failed_runs import ACKNOWLEDGE_MEMBER, attempts_around
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Route
@@ -31,6 +31,8 @@ from airflow_s3events.tracing import carrier
 _WAIT_SECONDS = 60.0
 #: The same of one whose run Airflow took and does not have.
 _UNSTORED_SECONDS = 30.0
+#: Attempts before and behind that of a message that are looked at: with the first, what one call takes.
+_REACH = 90
 
 
 class Runs(TargetState, Protocol):
@@ -122,14 +124,20 @@ class StoredStarter:
         return Outcome("duplicate")
 
     async def _decide(self, route: Route, event: ObjectEvent, attempt: int) -> Start:
-        """Look the event's latest run up where the message carries an attempt; else creating tells."""
+        """Look the event's runs up where the message carries an attempt; else creating tells."""
         if not attempt:
             return Start.CREATE
-        for earlier in dict.fromkeys((attempt - 1, 0)):
-            state = await self.runs.state(route.dag_id, name_of(route, event, earlier))
-            if state is not RunState.NONE:
-                return RUN_STORED[state, True]
-        return Start.CREATE
+        if await self.runs.state(route.dag_id, name_of(route, event, attempt)) is not RunState.NONE:
+            return Start.NOTHING
+        others = [name_of(route, event, other) for other in attempts_around(attempt, _REACH)]
+        return RUN_STORED[await self._state_of_any(route.dag_id, others), True]
+
+    async def _state_of_any(self, dag_id: str, names: Sequence[str]) -> RunState:
+        """Return what decides about several runs of one event: one that works, a success, or a failure."""
+        for states in ((RunState.RUNNING, RunState.QUEUED), (RunState.SUCCESS,)):
+            if await self.runs.count(dag_id, names, states):
+                return states[0]
+        return RunState.FAILED if await self.runs.count_stored(dag_id, names) else RunState.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
