@@ -70,7 +70,8 @@ class FailedRun:
     def of(cls, dag_id: str, run_id: str, conf: Any) -> FailedRun | None:
         """Return the failed run; None where a dispatcher did not start it, or its conf holds no event.
 
-        A run that somebody started by hand with the conf of another counts only under a run id of its event.
+        A run that somebody started by hand with the conf of another counts only under a run id of its event,
+        or of what a ledger had the run named by, which stands in the conf as ``event_id``.
         """
         name = name_of(run_id)
         data = conf.get(EVENT_MEMBER) if isinstance(conf, Mapping) else None
@@ -80,7 +81,7 @@ class FailedRun:
             event = ObjectEvent.deserialize(data)
         except BodyError:
             return None
-        if event_id(event) != name.event_id:
+        if name.event_id not in (event_id(event), data.get("event_id")):
             return None
         return cls(dag_id, run_id, name.attempt, event, conf, data.get(ACKNOWLEDGE_MEMBER))
 

@@ -17,22 +17,26 @@ from typing import Any, Protocol
 
 from airflow_s3events.comparison import COUNTED, Compared, Report, compared, rivals_of
 from airflow_s3events.dispatch.gates import Closed, Gate, TargetState
+from airflow_s3events.dispatch.starting import name_of
 from airflow_s3events.dispatch.turns import Turns
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
-from airflow_s3events.identity import run_id
 from airflow_s3events.ledger import Decision, Ledger
 from airflow_s3events.ledger.entries import RECONCILE
+from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.ledger.turns import Ask, Busy
 from airflow_s3events.listings import ListedPage, Listing
 from airflow_s3events.routing import Route, Routes
+from airflow_s3events.routing.templates import gaps_of
 from airflow_s3events.settlement import RunState
 
 log = logging.getLogger(__name__)
 
 #: Objects that a report names one by one.
 _EXAMPLES = 20
+#: Members of an event that a listing has not, or tells otherwise: a run id must not show them.
+_UNTOLD = frozenset({"region", "principal_id", "size"})
 #: Mark of an event that a listing made: ``event.extra["origin"]``.
 ORIGIN = {"origin": RECONCILE}
 
@@ -100,10 +104,10 @@ def moment_of(value: datetime | str | None) -> datetime | None:
 
 
 def unasking(routes: Routes) -> Routes:
-    """Return the routes, which must do without asking S3, and without groups.
+    """Return the routes, which must do without asking S3, without groups, and with what a listing tells.
 
     Raises:
-        ConfigurationError: One of them asks, or has a batch.
+        ConfigurationError: One of them asks, has a batch, or a label of more than that.
     """
     if routes.asks:
         raise ConfigurationError(
@@ -115,6 +119,12 @@ def unasking(routes: Routes) -> Routes:
             "routes: a route has a batch, and a reconciliation starts a run for each object; leave that route"
             " out, or give it a route to another DAG"
         )
+    for route in routes:
+        if untold := sorted(_UNTOLD & gaps_of(route.label)):
+            raise ConfigurationError(
+                f"routes: label of {route.name!r}: a listing does not tell {', '.join(untold)} as"
+                " notifications do, so one write would have two run ids; make it of something else"
+            )
     return routes
 
 
@@ -265,11 +275,11 @@ class Reconciler:
                     closed = await self._gates[route.dag_id].check()
                     if closed is not None and not closed.refused:
                         return closed
-                    ask = _ask(event, route, verdict.identity)
+                    ask = _ask(event, route, verdict)
                     busy = await self._busy(ask)
                     if busy is not None:
                         return Closed(f"event {busy.id} of s3://{event.bucket}/{event.key} comes first", 60.0)
-                    decision = await self._start_one(event, route, verdict.identity, closed)
+                    decision = await self._start_one(event, route, verdict, closed)
                     counts[COUNTED[decision.what]] += 1
                     decisions.append(decision)
                     await self._end_turn(ask, decision)
@@ -294,21 +304,21 @@ class Reconciler:
         return limit is not None and self.report.counts["started"] + counts["started"] >= limit
 
     async def _start_one(
-        self, event: ObjectEvent, route: Route, identity: str, closed: Closed | None
+        self, event: ObjectEvent, route: Route, verdict: Verdict, closed: Closed | None
     ) -> Decision:
-        name = _run_id(event, route, identity)
+        name = name_of(route, event, 0, verdict.naming)
         decision = Decision(
             event=event,
             what="started",
             dag_id=route.dag_id,
             run_id=name,
-            same_as=identity,
+            same_as=verdict.identity,
             origin=self._origin,
         )
         if closed is not None:
             return replace(decision, what="put_off", run_id=None, reason=closed.reason)
         marked = replace(event, extra=ORIGIN)
-        data = {**marked.serialize(), "event_id": identity}
+        data = {**marked.serialize(), "event_id": verdict.identity}
         gate = self._gates[route.dag_id]
         try:
             is_new = await self._runs.create(route.dag_id, name, route.conf(data), route.note_of(data))
@@ -324,18 +334,13 @@ class Reconciler:
         return decision if is_new else replace(decision, what="duplicate")
 
 
-def _run_id(event: ObjectEvent, route: Route, identity: str) -> str:
-    label = route.label_of(event)
-    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)
-
-
-def _ask(event: ObjectEvent, route: Route, identity: str) -> Ask:
+def _ask(event: ObjectEvent, route: Route, verdict: Verdict) -> Ask:
     """A listing has no sequencer: it comes after all that wait, unless it is the first of them itself."""
-    name = _run_id(event, route, identity)
+    name = name_of(route, event, 0, verdict.naming)
     return Ask(
         event=event,
         dag_id=route.dag_id,
-        who=identity,
+        who=verdict.identity,
         attempt=0,
         run_id=name,
         place=None,

@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.identity import event_id, write_id
 from airflow_s3events.ledger.store import Counted
+from airflow_s3events.looks import LISTED
 from airflow_s3events.ordering import Place
 
 Body = dict[str, Any]
@@ -125,6 +127,18 @@ class Entry:
     def has_run(self) -> bool:
         """A run was made for it, whether Airflow still has it or not."""
         return _RANKS.get(self.what, 0) >= _HAS_RUN and self.run_id is not None
+
+
+class Naming(NamedTuple):
+    """What the run of a write is named by.
+
+    Attributes:
+        event_id: Of the event that came first, a notification or a listed object.
+        members: Those of its members that a label may show and that the other tells otherwise: type and time.
+    """
+
+    event_id: str
+    members: Mapping[str, Any] = MappingProxyType({})
 
 
 class Fate(NamedTuple):
@@ -236,11 +250,12 @@ def claimed(body: Body | None, event: ObjectEvent, origin: str, tolerance: float
     """
     own, time = event_id(event), _seconds(event)
     fresh: Body = {"event_id": own, "origin": origin, "time": time, "copy": "", "what": "", "fates": {}}
+    fresh["named"] = {"event_type": event.event_type, "event_time": _text(event.event_time)}
     if body is None:
         return fresh, own
     if own in (body["event_id"], body["copy"]) or _version(event):
         return body, body["event_id"]
-    if _is_listing(origin):
+    if _is_listing(origin) or event.envelope == LISTED:  # the latter in a message: its run has failed
         is_known = time is None or body["time"] is None or time <= body["time"] + tolerance
         return (body, body["event_id"]) if is_known else (fresh, own)
     if _is_notice(body, event, tolerance):
@@ -248,6 +263,13 @@ def claimed(body: Body | None, event: ObjectEvent, origin: str, tolerance: float
     if time is None or body["time"] is None or time > body["time"]:
         return fresh, own
     return body, own
+
+
+def naming(body: Body, event: ObjectEvent, identity: str) -> Naming:
+    """Return what the run of ``event`` is named by, once it has claimed its write and got ``identity``."""
+    if identity == event_id(event):
+        return Naming(identity)
+    return Naming(identity, body.get("named", {}))
 
 
 def settled(body: Body | None, decision: Decision) -> Body | None:
@@ -296,7 +318,7 @@ def _fresh(decision: Decision, now: float) -> Body:
     event = decision.event
     time = _seconds(event)
     data = {name: getattr(event, name) for name in _KEPT}
-    data["event_time"] = None if event.event_time is None else utc_text(event.event_time)
+    data["event_time"] = _text(event.event_time)
     return {
         "event_id": event_id(event),
         "event": data,
@@ -343,6 +365,10 @@ def _later(one: float | None, other: float | None) -> float | None:
 def _seconds(event: ObjectEvent) -> float | None:
     moment = event.event_time
     return None if moment is None else _timestamp(moment)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else utc_text(moment)
 
 
 def _timestamp(moment: datetime) -> float:

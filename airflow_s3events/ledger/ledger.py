@@ -20,6 +20,7 @@ from airflow_s3events.ledger.entries import (
     Body,
     Decision,
     Entry,
+    Naming,
     Write,
     advanced,
     claimed,
@@ -27,6 +28,7 @@ from airflow_s3events.ledger.entries import (
     entry_name,
     is_older,
     mark_name,
+    naming,
     read_entry,
     read_write,
     recorded,
@@ -86,6 +88,7 @@ class Verdict:
         dropped: Why a scorer dropped it before; empty: none did.
         acknowledged: The DAGs for which a message of it was acknowledged for its run, as far as a task has
             seen that: with ``acknowledge="run_succeeded"`` the run had succeeded then.
+        naming: ``identity``, and what else its run is named by.
     """
 
     identity: str
@@ -93,6 +96,7 @@ class Verdict:
     runs: dict[str, str]
     dropped: str = ""
     acknowledged: frozenset[str] = frozenset()
+    naming: Naming | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +161,12 @@ class Ledger:
         entries = await self.store.read(
             [entry_name(event, dag_id) for event, dag_ids in asked for dag_id in dag_ids]
         )
-        identities = await self._claim(events, origin)
+        namings = await self._claim(events, origin)
         newer = await self._advance(events, place, same_place_is_same)
         verdicts = []
-        for (event, dag_ids), identity, newest in zip(asked, identities, newer, strict=True):
+        for (event, dag_ids), named, newest in zip(asked, namings, newer, strict=True):
             found = {dag_id: entries.get(entry_name(event, dag_id)) for dag_id in dag_ids}
-            verdicts.append(_verdict(identity, newest, found))
+            verdicts.append(_verdict(named, newest, found))
         return verdicts
 
     async def record(self, decisions: Sequence[Decision]) -> None:
@@ -236,7 +240,7 @@ class Ledger:
         """Remove in bulk what has expired; return how many documents."""
         return await self.store.purge(self.now())
 
-    async def _claim(self, events: Sequence[ObjectEvent], origin: str) -> list[str]:
+    async def _claim(self, events: Sequence[ObjectEvent], origin: str) -> list[Naming]:
         tolerance = self.settings.tolerance_seconds
         changes, seats = [], []
         for seat, event in enumerate(events):
@@ -245,7 +249,7 @@ class Ledger:
                 changes.append(Change(name, step, "", self.settings.write_retention_days))
                 seats.append(seat)
         answers = dict(zip(seats, await self.change(changes), strict=True))
-        return [answers.get(seat) or event_id(event) for seat, event in enumerate(events)]
+        return [answers.get(seat) or Naming(event_id(event)) for seat, event in enumerate(events)]
 
     async def _advance(
         self, events: Sequence[ObjectEvent], place: Placing | None, same_place_is_same: bool
@@ -313,21 +317,28 @@ class Ledger:
         return Document(change.name, version, body, change.subject, expires, counted)
 
 
-def _verdict(identity: str, newer: str, found: Mapping[str, Document | None]) -> Verdict:
+def _verdict(naming: Naming, newer: str, found: Mapping[str, Document | None]) -> Verdict:
     entries = {dag_id: read_entry(one.body) for dag_id, one in found.items() if one is not None}
     whole = entries.get(NO_DAG)
     with_run = {dag_id: entry for dag_id, entry in entries.items() if entry.has_run}
     return Verdict(
-        identity,
+        naming.event_id,
         newer,
         {dag_id: entry.run_id or "" for dag_id, entry in with_run.items()},
         whole.reason if whole is not None and whole.what == "dropped" else "",
         frozenset(dag_id for dag_id, entry in with_run.items() if entry.disposition == ACKNOWLEDGED),
+        naming,
     )
 
 
-def _claiming(event: ObjectEvent, origin: str, tolerance: float) -> Callable[[Body | None], tuple[Body, str]]:
-    return lambda body: claimed(body, event, origin, tolerance)
+def _claiming(
+    event: ObjectEvent, origin: str, tolerance: float
+) -> Callable[[Body | None], tuple[Body, Naming]]:
+    def step(body: Body | None) -> tuple[Body, Naming]:
+        after, identity = claimed(body, event, origin, tolerance)
+        return after, naming(after, event, identity)
+
+    return step
 
 
 def _advancing(place: Place, own: str) -> Callable[[Body | None], tuple[Body, str]]:

@@ -52,6 +52,13 @@ def test_a_run_with_the_conf_of_another_event_is_not_ours() -> None:
     assert FailedRun.of("load", run_id(other), conf()) is None
 
 
+def test_a_run_that_a_ledger_has_named_otherwise_is_ours_by_the_event_id_in_its_conf() -> None:
+    other = parse_body(object_created_body("landing", "b"), message_id="m2").events[0]
+    run = FailedRun.of("load", run_id(EVENT, identity=event_id(other)), conf(event_id=event_id(other)))
+    assert run is not None
+    assert (run.event, run.next_run_id) == (EVENT, run_id(EVENT, identity=event_id(other), attempt=1))
+
+
 @pytest.mark.parametrize(
     ("attempt", "others"),
     [(0, (1, 2)), (1, (0, 2, 3)), (9, (0, 7, 8, 10, 11)), (999_999_999, (0, 999_999_997, 999_999_998))],
