@@ -21,16 +21,28 @@ _OUTAGES = {
     "ExpiredTokenException",
     "OperationAborted",  # another change of the same bucket is under way
     "OverLimit",  # too much in flight: settling makes room
+    "ReplicatedWriteConflictException",  # another Region writes the same item of a global table
     "RequestTimeout",
+    "RequestTimeoutException",
+    "TransactionConflictException",  # a transaction of somebody's holds the same item
+    "TransactionInProgressException",
 }
-#: And of those that say that there have been too many calls, or that our clock is wrong.
+#: And of those that say that there have been too many calls, or that our clock is wrong. The first are
+#: botocore's own (``botocore.retries.standard``), but for LimitExceededException, which may be a quota.
 _THROTTLES = {
-    "KmsThrottled",
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
     "RequestThrottled",
+    "RequestThrottledException",
     "SlowDown",
+    "ThrottledException",
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
+    "KmsThrottled",
 }
 _SKEWED = {"RequestExpired", "RequestTimeTooSkewed"}
 #: What services that have no code of their own for a clock that is wrong begin its text with, SQS among them.

@@ -43,6 +43,16 @@ def name_of(run_id: str) -> RunName | None:
     return None if found is None else RunName(found["event_id"], int(found["attempt"] or 0))
 
 
+def attempts_around(attempt: int, reach: int) -> tuple[int, ...]:
+    """Return the other attempts of an event whose runs tell whether one more is wanted.
+
+    The first, and those up to ``reach`` before and behind: attempts need not follow each other, since each
+    replay adds one, whether a run came of the one before or not.
+    """
+    near = range(max(attempt - reach, 0), min(attempt + reach, MAX_ATTEMPT) + 1)
+    return tuple(sorted({0, *near} - {attempt}))
+
+
 @dataclass(frozen=True, slots=True)
 class FailedRun:
     """A failed run that a dispatcher started."""
@@ -60,7 +70,8 @@ class FailedRun:
     def of(cls, dag_id: str, run_id: str, conf: Any) -> FailedRun | None:
         """Return the failed run; None where a dispatcher did not start it, or its conf holds no event.
 
-        A run that somebody started by hand with the conf of another counts only under a run id of its event.
+        A run that somebody started by hand with the conf of another counts only under a run id of its event,
+        or of what a ledger had the run named by, which stands in the conf as ``event_id``.
         """
         name = name_of(run_id)
         data = conf.get(EVENT_MEMBER) if isinstance(conf, Mapping) else None
@@ -70,15 +81,19 @@ class FailedRun:
             event = ObjectEvent.deserialize(data)
         except BodyError:
             return None
-        if event_id(event) != name.event_id:
+        if name.event_id not in (event_id(event), data.get("event_id")):
             return None
         return cls(dag_id, run_id, name.attempt, event, conf, data.get(ACKNOWLEDGE_MEMBER))
 
     @property
     def next_run_id(self) -> str:
         """Run id of the run that repeats this one, as a dispatcher names it."""
+        return self.run_id_of(min(self.attempt + 1, MAX_ATTEMPT))
+
+    def run_id_of(self, attempt: int) -> str:
+        """Run id of another attempt of the same event."""
         first = self.run_id.removesuffix(f"_a{self.attempt}")
-        return f"{first}_a{min(self.attempt + 1, MAX_ATTEMPT)}"
+        return f"{first}_a{attempt}" if attempt else first
 
     @property
     def body(self) -> str:

@@ -19,12 +19,11 @@ from urllib.parse import unquote_plus
 from airflow_s3events.aws_errors import translated
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.looks import SCHEME, Location, object_event
+from airflow_s3events.looks import LISTED, SCHEME, Location, object_event
 
 #: Keys of one page: S3's most (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html).
 PAGE_KEYS = 1000
 _CHUNK_BYTES = 256 * 1024
-_ENVELOPE = "s3-listing"
 _INVENTORY_FIELDS = ("Key", "LastModifiedDate", "ETag", "Size")
 
 Position = dict[str, Any]
@@ -302,7 +301,7 @@ async def is_versioned(client: Any, bucket: str) -> bool:
 def _listed(location: Location, *, modified: datetime | None, **members: Any) -> ObjectEvent:
     """Whole seconds, as most listings have them: so that the same object has one identity in all of them."""
     time = None if modified is None else modified.astimezone(timezone.utc).replace(microsecond=0)
-    return object_event(location, modified=time, envelope=_ENVELOPE, **members)
+    return object_event(location, modified=time, envelope=LISTED, **members)
 
 
 def _translated(what: str) -> AbstractAsyncContextManager[None]:

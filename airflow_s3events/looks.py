@@ -112,6 +112,10 @@ def proceed(look: Look, answer: Any) -> Question | Seen:
         return seen
 
 
+#: Envelope of what a listing of a bucket shows.
+LISTED = "s3-listing"
+
+
 def object_event(
     location: Location,
     *,

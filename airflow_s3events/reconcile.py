@@ -11,27 +11,32 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from airflow_s3events.comparison import COUNTED, Compared, Report, compared, rivals_of
 from airflow_s3events.dispatch.gates import Closed, Gate, TargetState
+from airflow_s3events.dispatch.starting import name_of
 from airflow_s3events.dispatch.turns import Turns
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, RouteError
 from airflow_s3events.filters import EventFilter, everything
-from airflow_s3events.identity import run_id
-from airflow_s3events.ledger import Decision, Ledger, Write
+from airflow_s3events.ledger import Decision, Ledger
 from airflow_s3events.ledger.entries import RECONCILE
+from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.ledger.turns import Ask, Busy
 from airflow_s3events.listings import ListedPage, Listing
 from airflow_s3events.routing import Route, Routes
+from airflow_s3events.routing.templates import gaps_of
 from airflow_s3events.settlement import RunState
 
 log = logging.getLogger(__name__)
 
 #: Objects that a report names one by one.
 _EXAMPLES = 20
+#: Members of an event that a listing has not, or tells otherwise: a run id must not show them.
+_UNTOLD = frozenset({"region", "principal_id", "size"})
 #: Mark of an event that a listing made: ``event.extra["origin"]``.
 ORIGIN = {"origin": RECONCILE}
 
@@ -99,10 +104,10 @@ def moment_of(value: datetime | str | None) -> datetime | None:
 
 
 def unasking(routes: Routes) -> Routes:
-    """Return the routes, which must do without asking S3, and without groups.
+    """Return the routes, which must do without asking S3, without groups, and with what a listing tells.
 
     Raises:
-        ConfigurationError: One of them asks, or has a batch.
+        ConfigurationError: One of them asks, has a batch, or a label of more than that.
     """
     if routes.asks:
         raise ConfigurationError(
@@ -114,50 +119,17 @@ def unasking(routes: Routes) -> Routes:
             "routes: a route has a batch, and a reconciliation starts a run for each object; leave that route"
             " out, or give it a route to another DAG"
         )
+    for route in routes:
+        if untold := sorted(_UNTOLD & gaps_of(route.label)):
+            raise ConfigurationError(
+                f"routes: label of {route.name!r}: a listing does not tell {', '.join(untold)} as"
+                " notifications do, so one write would have two run ids; make it of something else"
+            )
     return routes
 
 
-@dataclass(slots=True)
-class Report:
-    """What a reconciliation found and did.
-
-    Attributes:
-        counts: ``listed``: objects seen. ``skipped``: too young, too old, or not matched by the filter.
-            ``unmatched``: no route takes them. ``matched``: their event was seen and settled, or another
-            reconciliation has started them. ``late``: their event was seen, and is not settled yet.
-            ``missing``: no event of them was ever seen; of those written since the notifications were set up,
-            that many the notifications have lost. ``started``: runs made. ``found``: runs that were there
-            already. ``refused``: no run could be made.
-        examples: URLs of the first objects that were missing or late.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-
-    def serialize(self) -> dict[str, Any]:
-        """Return plain data."""
-        names = (
-            "listed",
-            "skipped",
-            "unmatched",
-            "matched",
-            "late",
-            "missing",
-            "started",
-            "found",
-            "refused",
-        )
-        return {**{name: self.counts[name] for name in names}, "examples": list(self.examples)}
-
-    @staticmethod
-    def deserialize(data: dict[str, Any]) -> Report:
-        """Read back what ``serialize`` gave."""
-        counts = {name: value for name, value in data.items() if name != "examples"}
-        return Report(Counter(counts), list(data["examples"]))
-
-
 class Reconciler:
-    """Compares one listing with the ledger.
+    """Compares one listing with the ledger, for each DAG that its routes name.
 
     After each page it notes in the ledger how far it has come. Where it may be killed: before that note, the
     page is listed again, and its runs are found; after it, the next page is.
@@ -193,6 +165,7 @@ class Reconciler:
         self._listing = listing
         self._ledger = ledger
         self._routes = routes
+        self._rivals = rivals_of(routes)
         self._runs = runs
         self._gates = gates
         self._settings = settings
@@ -255,19 +228,18 @@ class Reconciler:
         counts["skipped"] = counts["listed"] - len(wanted)
         routed = self._routed(wanted, counts)
         known = await self._ledger.writes([event for event, _ in routed])
-        missing = []
-        for (event, routes), write in zip(routed, known, strict=True):
-            counts[self._compared(write)] += 1
-            if write is None or not write.is_decided:
-                missing.append((event, routes))
-            elif write.origin == self._origin:
-                # Started before this page was through, by a start of this task that was killed, or waited.
-                counts["started"] += 1
-        closed = None if self._settings.dry_run else await self._start(missing, counts)
+        found = [
+            compared(event, taking, write, self._rivals, self._origin)
+            for (event, taking), write in zip(routed, known, strict=True)
+        ]
+        for one in found:
+            counts.update([one.what], **one.done)
+        lacking = [one for one in found if one.lacking]
+        closed = None if self._settings.dry_run else await self._start(lacking, counts)
         if closed is None:
             self.report.counts += counts
             room = _EXAMPLES - len(self.report.examples)
-            self.report.examples += [event.uri for event, _ in missing[:room]]
+            self.report.examples += [one.event.uri for one in lacking[:room]]
         return closed
 
     def _routed(
@@ -282,13 +254,6 @@ class Reconciler:
                 routed.append((event, match.routes))
         return routed
 
-    def _compared(self, write: Write | None) -> str:
-        if write is None or write.origin == self._origin:
-            return "missing"
-        if write.is_decided:
-            return "matched"
-        return "late" if write.is_notified else "missing"
-
     def _is_wanted(self, event: ObjectEvent) -> bool:
         settings, time = self._settings, event.event_time
         if time is not None:
@@ -297,26 +262,25 @@ class Reconciler:
                 return False
         return settings.when.matches(event)
 
-    async def _start(
-        self, missing: Sequence[tuple[ObjectEvent, Sequence[Route]]], counts: Counter[str]
-    ) -> Closed | None:
-        asked = [(event, [route.dag_id for route in routes]) for event, routes in missing]
+    async def _start(self, lacking: Sequence[Compared], counts: Counter[str]) -> Closed | None:
+        asked = [(one.event, [route.dag_id for route in one.lacking]) for one in lacking]
         verdicts = await self._ledger.judge(asked, origin=self._origin)
         decisions: list[Decision] = []
         try:
-            for (event, routes), verdict in zip(missing, verdicts, strict=True):
-                for route in routes:
+            for one, verdict in zip(lacking, verdicts, strict=True):
+                event = one.event
+                for route in one.lacking:
                     if self._is_full(counts):
                         return None
                     closed = await self._gates[route.dag_id].check()
                     if closed is not None and not closed.refused:
                         return closed
-                    ask = _ask(event, route, verdict.identity)
+                    ask = _ask(event, route, verdict)
                     busy = await self._busy(ask)
                     if busy is not None:
                         return Closed(f"event {busy.id} of s3://{event.bucket}/{event.key} comes first", 60.0)
-                    decision = await self._start_one(event, route, verdict.identity, closed)
-                    counts[_COUNTED[decision.what]] += 1
+                    decision = await self._start_one(event, route, verdict, closed)
+                    counts[COUNTED[decision.what]] += 1
                     decisions.append(decision)
                     await self._end_turn(ask, decision)
         finally:
@@ -340,16 +304,21 @@ class Reconciler:
         return limit is not None and self.report.counts["started"] + counts["started"] >= limit
 
     async def _start_one(
-        self, event: ObjectEvent, route: Route, identity: str, closed: Closed | None
+        self, event: ObjectEvent, route: Route, verdict: Verdict, closed: Closed | None
     ) -> Decision:
-        name = _run_id(event, route, identity)
+        name = name_of(route, event, 0, verdict.naming)
         decision = Decision(
-            event=event, what="started", dag_id=route.dag_id, run_id=name, same_as=identity, origin=RECONCILE
+            event=event,
+            what="started",
+            dag_id=route.dag_id,
+            run_id=name,
+            same_as=verdict.identity,
+            origin=self._origin,
         )
         if closed is not None:
             return replace(decision, what="put_off", run_id=None, reason=closed.reason)
         marked = replace(event, extra=ORIGIN)
-        data = {**marked.serialize(), "event_id": identity}
+        data = {**marked.serialize(), "event_id": verdict.identity}
         gate = self._gates[route.dag_id]
         try:
             is_new = await self._runs.create(route.dag_id, name, route.conf(data), route.note_of(data))
@@ -365,23 +334,15 @@ class Reconciler:
         return decision if is_new else replace(decision, what="duplicate")
 
 
-def _run_id(event: ObjectEvent, route: Route, identity: str) -> str:
-    label = route.label_of(event)
-    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)
-
-
-def _ask(event: ObjectEvent, route: Route, identity: str) -> Ask:
+def _ask(event: ObjectEvent, route: Route, verdict: Verdict) -> Ask:
     """A listing has no sequencer: it comes after all that wait, unless it is the first of them itself."""
-    name = _run_id(event, route, identity)
+    name = name_of(route, event, 0, verdict.naming)
     return Ask(
         event=event,
         dag_id=route.dag_id,
-        who=identity,
+        who=verdict.identity,
         attempt=0,
         run_id=name,
         place=None,
         is_listed=True,
     )
-
-
-_COUNTED = {"started": "started", "duplicate": "found", "put_off": "refused", "not_stored": "refused"}

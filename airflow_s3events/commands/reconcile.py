@@ -16,9 +16,10 @@ from airflow_s3events.looks import SCHEME
 from airflow_s3events.terminal import Progress, logs_aside, note
 
 if TYPE_CHECKING:
+    from airflow_s3events.comparison import Report
     from airflow_s3events.dispatch.gates import Closed
     from airflow_s3events.hooks.reconciliation import Reconciliation
-    from airflow_s3events.reconcile import NewRuns, ReconcileSettings, Report
+    from airflow_s3events.reconcile import NewRuns, ReconcileSettings
     from airflow_s3events.routing import Routes
 
 OK = 0

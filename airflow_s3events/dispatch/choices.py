@@ -5,7 +5,6 @@ Knows neither Airflow nor AWS: it works on the calls of ``Runs``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from airflow_s3events.dispatch.scoring import Scoring
@@ -66,7 +65,7 @@ class Choices:
             return Choice(enriched, match)
         scored = self.scoring.of(event)
         for route in self.scoring.rivals(event):
-            if self._is_other(route, match) and await self._has_run(route, event, has_run):
+            if self._is_other(route, match) and await self._has_run(route, event, verdict):
                 return Choice(enriched, _stood_by(route, scored))
         drop = (verdict.dropped if verdict else "") or (scored.drop if scored else "")
         return Choice(enriched, Match() if drop else match, drop)
@@ -78,10 +77,11 @@ class Choices:
         is_default = self.routes.default in (route, *match.routes)
         return self.routes.mode == "first" or not match.routes or is_default
 
-    async def _has_run(self, route: Route, event: ObjectEvent, has_run: Collection[str]) -> bool:
-        if route.dag_id in has_run:
+    async def _has_run(self, route: Route, event: ObjectEvent, verdict: Verdict | None) -> bool:
+        if verdict is not None and route.dag_id in verdict.runs:
             return True
-        return await self.runs.state(route.dag_id, name_of(route, event, 0)) is not RunState.NONE
+        name = name_of(route, event, 0, None if verdict is None else verdict.naming)
+        return await self.runs.state(route.dag_id, name) is not RunState.NONE
 
 
 def _stood_by(route: Route, scored: Scored | None) -> Match:

@@ -10,12 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from airflow_s3events.dispatch.starting import Outcome, Runs, Starter, name_of
+from airflow_s3events.dispatch.starting import (
+    Outcome,
+    Runs,
+    Starter,
+    StoredStarter,
+    SucceededStarter,
+    name_of,
+)
 from airflow_s3events.dispatch.turns import TURN_SECONDS, RunStates, Turns
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import BodyError, ConfigurationError
-from airflow_s3events.identity import event_id, run_id
+from airflow_s3events.identity import event_id
 from airflow_s3events.ledger import Decision, Ledger
 from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.ledger.turns import Ask, Busy
@@ -140,8 +147,7 @@ class Journal:
             known[ask.dag_id] = (ask, busy)
 
     def _ask_of(self, event: ObjectEvent, attempt: int, route: Route) -> Ask:
-        identity = self._verdicts[event_id(event)].identity
-        name = name_of(route, event, attempt) if attempt else _run_id(route, event, identity)
+        name = name_of(route, event, attempt, self._verdicts[event_id(event)].naming)
         place = self._order.turn and self._order.turn(event)
         return Ask(
             event=event,
@@ -211,8 +217,9 @@ class Journal:
 class KnownStarter:
     """Leaves alone what the ledger knows, and whose turn it is not; all else is the other starter's.
 
-    What carries an attempt is wanted again, whatever is known of it. An event whose run Airflow still has is
-    the other starter's, too: the run may have failed, or be waited for.
+    What carries an attempt is wanted again, whatever is known of it but for the name of its run. An event
+    whose run Airflow still has is the other starter's, too: the run may have failed, or be waited for. So is
+    one whose run was deleted before its success, where that is waited for.
     """
 
     starter: Starter
@@ -225,27 +232,38 @@ class KnownStarter:
         if busy is not None:
             reason = f"run {busy.run_id} of the same key works" if busy.run_id else "an earlier event waits"
             return Outcome("put_off", Disposition.RELEASE, reason, TURN_SECONDS)
-        verdict = None if message.attempt else self.journal.verdict(event)
-        if verdict is None:
-            return await self.starter.ensure_run(route, event, message)
+        verdict = self.journal.verdict(event)
+        if verdict is None or message.attempt:
+            return await self._wanted(route, event, message, verdict)
         if route.dag_id in verdict.runs:
             return await self._again(route, event, message, verdict)
         if verdict.newer:
             return Outcome("stale")
         if verdict.identity != event_id(event):
-            return await self._named(route, event, verdict.identity)
+            return await self._named(route, event, verdict)
         return await self.starter.ensure_run(route, event, message)
 
+    async def _wanted(
+        self, route: Route, event: ObjectEvent, message: Message, verdict: Verdict | None
+    ) -> Outcome:
+        if verdict is None or verdict.identity == event_id(event):
+            return await self.starter.ensure_run(route, event, message)
+        # As ``_named``: triggers have no ledger, and would look for the run under the event's own name.
+        return await StoredStarter(self.runs).ensure_run(route, event, message, verdict.naming)
+
     async def _again(self, route: Route, event: ObjectEvent, message: Message, verdict: Verdict) -> Outcome:
-        is_own = verdict.identity == event_id(event)
-        if is_own and await self.runs.state(route.dag_id, name_of(route, event, 0)) is not RunState.NONE:
+        if verdict.identity != event_id(event):
+            return Outcome("duplicate")
+        # A message that waits for a success is here because none was seen: a run that is gone was deleted.
+        waits = isinstance(self.starter, SucceededStarter) and route.dag_id not in verdict.acknowledged
+        if waits or await self.runs.state(route.dag_id, name_of(route, event, 0)) is not RunState.NONE:
             return await self.starter.ensure_run(route, event, message)
         return Outcome("duplicate")
 
-    async def _named(self, route: Route, event: ObjectEvent, identity: str) -> Outcome:
+    async def _named(self, route: Route, event: ObjectEvent, verdict: Verdict) -> Outcome:
         """Make, or find, the run that a reconciliation has named: a message is done when it is stored."""
-        name = _run_id(route, event, identity)
-        data = {**event.serialize(), "event_id": identity}
+        name = name_of(route, event, 0, verdict.naming)
+        data = {**event.serialize(), "event_id": verdict.identity}
         conf = {**carrier(), **route.conf(data)}
         is_new = await self.runs.create(route.dag_id, name, conf, route.note_of(data))
         return Outcome("started" if is_new else "duplicate", created=(route.dag_id, name))
@@ -260,7 +278,7 @@ def _decision(
     elif outcome.run is not None:
         name = outcome.run[1]
     elif outcome.what == "duplicate" and route is not None:
-        name = verdict.runs.get(route.dag_id) or _run_id(route, event, verdict.identity)
+        name = verdict.runs.get(route.dag_id) or name_of(route, event, 0, verdict.naming)
     elif outcome.what == "stale":
         reason = f"event {verdict.newer} of the same object is newer"
     return Decision(
@@ -273,8 +291,3 @@ def _decision(
         message_id=message.message_id,
         disposition=outcome.disposition.name.lower(),
     )
-
-
-def _run_id(route: Route, event: ObjectEvent, identity: str) -> str:
-    label = route.label_of(event)
-    return run_id(event, readable=route.run_id == "readable", identity=identity, label=label)

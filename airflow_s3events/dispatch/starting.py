@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from airflow_s3events.dead_letters import DAG_ATTRIBUTE, RUN_ATTRIBUTE
 from airflow_s3events.dispatch.gates import TargetState
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import RouteError
-from airflow_s3events.failed_runs import ACKNOWLEDGE_MEMBER
+from airflow_s3events.failed_runs import ACKNOWLEDGE_MEMBER, attempts_around
 from airflow_s3events.identity import event_id, run_id
+from airflow_s3events.ledger import Naming
 from airflow_s3events.messages import Message
 from airflow_s3events.routing import Route
 from airflow_s3events.settlement import (
@@ -31,6 +33,8 @@ from airflow_s3events.tracing import carrier
 _WAIT_SECONDS = 60.0
 #: The same of one whose run Airflow took and does not have.
 _UNSTORED_SECONDS = 30.0
+#: Attempts before and behind that of a message that are looked at: with the first, what one call takes.
+_REACH = 90
 
 
 class Runs(TargetState, Protocol):
@@ -105,31 +109,41 @@ class StoredStarter:
 
     runs: Runs
 
-    async def ensure_run(self, route: Route, event: ObjectEvent, message: Message) -> Outcome:
-        """See ``Starter``."""
+    async def ensure_run(
+        self, route: Route, event: ObjectEvent, message: Message, naming: Naming | None = None
+    ) -> Outcome:
+        """See ``Starter``; ``naming`` is what the run is named by, where that is not the event itself."""
         attempt = message.attempt
-        start = await self._decide(route, event, attempt)
+        name_at = partial(name_of, route, event, naming=naming)
+        start = await self._decide(route.dag_id, attempt, name_at)
         if start is Start.NOTHING:
             return Outcome("duplicate")
         if start is Start.WAIT:
             reason = f"attempt {attempt} waits for the end of the run before it"
             return Outcome("put_off", Disposition.RELEASE, reason, _WAIT_SECONDS)
-        name = name_of(route, event, attempt if start is Start.AGAIN else 0)
-        if await self.runs.create(route.dag_id, name, _conf(route, event), _note(route, event)):
+        name = name_at(attempt if start is Start.AGAIN else 0)
+        conf = _conf(route, event, identity=naming.event_id if naming else "")
+        if await self.runs.create(route.dag_id, name, conf, _note(route, event)):
             what = "started" if start is Start.CREATE else "restarted"
             return Outcome(what, created=(route.dag_id, name))
         await _read_back(self.runs, route, name)
         return Outcome("duplicate")
 
-    async def _decide(self, route: Route, event: ObjectEvent, attempt: int) -> Start:
-        """Look the event's latest run up where the message carries an attempt; else creating tells."""
+    async def _decide(self, dag_id: str, attempt: int, name_at: Callable[[int], str]) -> Start:
+        """Look the event's runs up where the message carries an attempt; else creating tells."""
         if not attempt:
             return Start.CREATE
-        for earlier in dict.fromkeys((attempt - 1, 0)):
-            state = await self.runs.state(route.dag_id, name_of(route, event, earlier))
-            if state is not RunState.NONE:
-                return RUN_STORED[state, True]
-        return Start.CREATE
+        if await self.runs.state(dag_id, name_at(attempt)) is not RunState.NONE:
+            return Start.NOTHING
+        others = [name_at(other) for other in attempts_around(attempt, _REACH)]
+        return RUN_STORED[await self._state_of_any(dag_id, others), True]
+
+    async def _state_of_any(self, dag_id: str, names: Sequence[str]) -> RunState:
+        """Return what decides about several runs of one event: one that works, a success, or a failure."""
+        for states in ((RunState.RUNNING, RunState.QUEUED), (RunState.SUCCESS,)):
+            if await self.runs.count(dag_id, names, states):
+                return states[0]
+        return RunState.FAILED if await self.runs.count_stored(dag_id, names) else RunState.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +201,18 @@ class SucceededStarter:
         return _held("restarted" if created else "joined", route, name, created=created)
 
 
-def name_of(route: Route, event: ObjectEvent, attempt: int) -> str:
-    """Return the run id of an event's ``attempt`` (0: its first run) on a route."""
-    return run_id(event, readable=route.run_id == "readable", attempt=attempt, label=route.label_of(event))
+def name_of(route: Route, event: ObjectEvent, attempt: int, naming: Naming | None = None) -> str:
+    """Return the run id of an event's ``attempt`` (0: its first run) on a route.
+
+    ``naming`` is what a ledger has it named by, since that came first; None: by the event itself.
+    """
+    return run_id(
+        event,
+        readable=route.run_id == "readable",
+        attempt=attempt,
+        identity=naming.event_id if naming else "",
+        label=route.label_of(event, naming.members if naming else {}),
+    )
 
 
 def _held(what: str, route: Route, name: str, *, created: bool = False) -> Outcome:
@@ -197,8 +220,10 @@ def _held(what: str, route: Route, name: str, *, created: bool = False) -> Outco
     return Outcome(what, Disposition.HOLD, created=run if created else None, run=run)
 
 
-def _conf(route: Route, event: ObjectEvent, acknowledge: str | None = None) -> dict[str, Any]:
-    data = {**event.serialize(), "event_id": event_id(event)}
+def _conf(
+    route: Route, event: ObjectEvent, acknowledge: str | None = None, identity: str = ""
+) -> dict[str, Any]:
+    data = {**event.serialize(), "event_id": identity or event_id(event)}
     if acknowledge is not None:
         data[ACKNOWLEDGE_MEMBER] = acknowledge
     return {**carrier(), **route.conf(data)}

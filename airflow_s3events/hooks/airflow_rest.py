@@ -13,6 +13,7 @@ from airflow_s3events.exceptions import ConfigurationError, OutageError
 _PREFIX = "/api/v2"
 _TIMEOUT_SECONDS = 30.0
 _REFUSED = 400
+_THROTTLED = 429
 _SERVER_ERROR = 500
 _UNAUTHORIZED = (401, 403)
 
@@ -48,11 +49,11 @@ def let_in(answer: Answer, setting: str, call: str) -> Answer:
 
     Raises:
         ConfigurationError: It does not let us in; names ``setting``.
-        OutageError: It is broken.
+        OutageError: It is broken, or throttles.
     """
     if answer.status in _UNAUTHORIZED:
         raise ConfigurationError(f"{setting}: Airflow answers {answer.status} to {call}")
-    if answer.status >= _SERVER_ERROR:
+    if answer.status >= _SERVER_ERROR or answer.status == _THROTTLED:
         raise OutageError(f"Airflow answers {answer.status} to {call}")
     return answer
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_s3events.comparison import Report
 from airflow_s3events.dispatch.gates import Closed, gates_of
 from airflow_s3events.hooks.ledger import open_ledger
 from airflow_s3events.hooks.s3_events import bucket_hook
 from airflow_s3events.ledger import LedgerSettings
 from airflow_s3events.listings import BucketListing, InventoryListing, Listing
-from airflow_s3events.reconcile import NewRuns, Reconciler, ReconcileSettings, Report
+from airflow_s3events.reconcile import NewRuns, Reconciler, ReconcileSettings
 from airflow_s3events.routing import Routes
 
 

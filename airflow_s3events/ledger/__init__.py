@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_s3events.ledger.entries import Decision, Entry, Write
+from airflow_s3events.ledger.entries import Decision, Entry, Naming, Write
 from airflow_s3events.ledger.ledger import Ledger, LedgerSettings
 from airflow_s3events.ledger.memory import MemoryStore
 from airflow_s3events.ledger.store import Counted, Document, IntervalCount, Store, TimedStore
@@ -16,6 +16,7 @@ __all__ = [
     "Ledger",
     "LedgerSettings",
     "MemoryStore",
+    "Naming",
     "Store",
     "TimedStore",
     "Write",

@@ -11,14 +11,16 @@ Four kinds of documents, beside those of ``turns`` and ``groups``:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.identity import event_id, write_id
 from airflow_s3events.ledger.store import Counted
+from airflow_s3events.looks import LISTED
 from airflow_s3events.ordering import Place
 
 Body = dict[str, Any]
@@ -44,9 +46,13 @@ _RANKS = {
     "restarted": 4,
 }
 _DECIDED = 1
+#: Of a message: the fate of one that nothing more is asked of.
+ACKNOWLEDGED = "acknowledge"
 #: In the name of an entry: what was decided of an event that no DAG gets.
 NO_DAG = ""
 _HAS_RUN = 2
+#: Decisions that the event starts nothing, for whatever DAG.
+_STARTS_NOTHING = frozenset({"ignored", "dropped"})
 #: Members of the event that an entry keeps: what tells it apart, what a listing has, and who made it.
 _KEPT = (
     *("event_type", "bucket", "key", "version_id", "sequencer", "size", "etag", "event_time", "envelope"),
@@ -69,7 +75,7 @@ class Decision:
         same_as: The event id that the run is named by, where a listing had named it first.
         message_id: SQS's id of the message that brought it; empty for a listing.
         disposition: The fate of the message.
-        origin: ``notification`` or ``reconcile``.
+        origin: ``notification``, or ``reconcile/``, the name of the reconciliation and its round.
         is_delivery: It was decided about a message that came; else about an event that came before.
     """
 
@@ -90,6 +96,7 @@ class Entry:
     """One entry, read back: the members of a ``Decision``, and when.
 
     Attributes:
+        origin: ``notification`` or ``reconcile``.
         event_id: Of the event itself.
         event: Its type, bucket, key, version, sequencer, size, ETag, time, envelope and principal, as plain
             data; entries that an earlier version wrote have no ``principal_id``.
@@ -122,24 +129,70 @@ class Entry:
         return _RANKS.get(self.what, 0) >= _HAS_RUN and self.run_id is not None
 
 
+class Naming(NamedTuple):
+    """What the run of a write is named by.
+
+    Attributes:
+        event_id: Of the event that came first, a notification or a listed object.
+        members: Those of its members that a label may show and that the other tells otherwise: type and time.
+    """
+
+    event_id: str
+    members: Mapping[str, Any] = MappingProxyType({})
+
+
+class Fate(NamedTuple):
+    """What was decided about a write for one DAG, and by whom: the members of a ``Decision``."""
+
+    what: str
+    origin: str
+
+    @property
+    def is_decided(self) -> bool:
+        """It needs no further try."""
+        return _RANKS.get(self.what, 0) >= _DECIDED
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """What is known of one write.
 
     Attributes:
         event_id: The event that stands for it: the run of the write is named by it.
-        origin: ``notification``, or ``reconcile/`` and the name of the reconciliation that found it.
-        is_decided: Its fate is settled; False while its message is on the way, or put off.
+        origin: ``notification``, or ``reconcile/``, the name of the reconciliation and its round.
+        is_decided: All that was ever decided about it is settled; False while its message is on the way, or
+            put off for a DAG.
+        fates: What was decided, by DAG, ``NO_DAG`` among them; None of a write that an earlier version noted.
     """
 
     event_id: str
     origin: str
     is_decided: bool
+    fates: Mapping[str, Fate] | None = None
 
     @property
     def is_notified(self) -> bool:
         """A notification came first."""
         return not _is_listing(self.origin)
+
+    def is_settled(self, dag_id: str, rivals: Collection[str] = ()) -> bool:
+        """Whether the write needs no further try for a DAG.
+
+        That no route took the event counts where nothing was decided for the DAG itself: several dispatchers
+        may share a ledger.
+
+        Args:
+            dag_id: The DAG.
+            rivals: DAGs of which one gets the event: what one has, the others do not lack.
+        """
+        if self.fates is None:
+            return self.is_decided
+        whole = self.fates.get(NO_DAG, _NO_FATE)
+        own = [self.fates[name] for name in {dag_id, *rivals} if name in self.fates]
+        return whole.what in _STARTS_NOTHING or any(fate.is_decided for fate in own or [whole])
+
+
+_NO_FATE = Fate("", "")
 
 
 def entry_name(event: ObjectEvent, dag_id: str) -> str:
@@ -179,7 +232,9 @@ def recorded(body: Body | None, decision: Decision, now: float) -> Body:
     if decision.is_delivery:
         seen = {"seen": body["seen"] + 1, "last_seen": now, "last_message": decision.message_id}
     if _RANKS.get(decision.what, 0) < _RANKS.get(body["what"], 0):
-        return {**body, **seen}
+        # The start stays, and that the message which waited for its end is done with is told beside it.
+        is_done = decision.disposition == ACKNOWLEDGED and decision.what == "duplicate"
+        return {**body, **seen, **({"disposition": ACKNOWLEDGED} if is_done else {})}
     first = {name: body[name] for name in ("event", "origin", "first_seen", "first_message", "late_seconds")}
     return {**fresh, **first, **seen}
 
@@ -194,12 +249,13 @@ def claimed(body: Body | None, event: ObjectEvent, origin: str, tolerance: float
     and one notification is taken for a write that a listing has named.
     """
     own, time = event_id(event), _seconds(event)
-    fresh = {"event_id": own, "origin": origin, "time": time, "copy": "", "what": ""}
+    fresh: Body = {"event_id": own, "origin": origin, "time": time, "copy": "", "what": "", "fates": {}}
+    fresh["named"] = {"event_type": event.event_type, "event_time": _text(event.event_time)}
     if body is None:
         return fresh, own
     if own in (body["event_id"], body["copy"]) or _version(event):
         return body, body["event_id"]
-    if _is_listing(origin):
+    if _is_listing(origin) or event.envelope == LISTED:  # the latter in a message: its run has failed
         is_known = time is None or body["time"] is None or time <= body["time"] + tolerance
         return (body, body["event_id"]) if is_known else (fresh, own)
     if _is_notice(body, event, tolerance):
@@ -209,20 +265,36 @@ def claimed(body: Body | None, event: ObjectEvent, origin: str, tolerance: float
     return body, own
 
 
+def naming(body: Body, event: ObjectEvent, identity: str) -> Naming:
+    """Return what the run of ``event`` is named by, once it has claimed its write and got ``identity``."""
+    if identity == event_id(event):
+        return Naming(identity)
+    return Naming(identity, body.get("named", {}))
+
+
 def settled(body: Body | None, decision: Decision) -> Body | None:
-    """Return the write with the fate of the event that stands for it."""
+    """Return the write with the fate of the event that stands for it, for one DAG and in all."""
     names = {event_id(decision.event), decision.same_as}
     if body is None or body["event_id"] not in names:
         return body
-    if _RANKS.get(decision.what, 0) < _RANKS.get(body["what"], 0):
-        return body
-    return {**body, "what": decision.what}
+    rank = _RANKS.get(decision.what, 0)
+    fates = body.get("fates")
+    if fates is not None and rank >= _RANKS.get(fates.get(decision.dag_id, _NO_FATE)[0], 0):
+        body = {**body, "fates": {**fates, decision.dag_id: [decision.what, decision.origin]}}
+    return body if rank < _RANKS.get(body["what"], 0) else {**body, "what": decision.what}
 
 
 def read_write(body: Mapping[str, Any]) -> Write:
     """Return the write that a document holds."""
-    is_decided = _RANKS.get(body["what"], 0) >= _DECIDED
-    return Write(body["event_id"], body["origin"], is_decided)
+    known = body.get("fates")
+    fates = None if known is None else {dag_id: Fate(*fate) for dag_id, fate in known.items()}
+    if not fates:
+        is_decided = _RANKS.get(body["what"], 0) >= _DECIDED
+    else:
+        # Each fate, and not the weightiest: what one DAG has settled, another may still wait for.
+        starts_nothing = fates.get(NO_DAG, _NO_FATE).what in _STARTS_NOTHING
+        is_decided = starts_nothing or all(fate.is_decided for fate in fates.values())
+    return Write(body["event_id"], body["origin"], is_decided, fates)
 
 
 def is_older(listed: ObjectEvent, body: Mapping[str, Any], tolerance: float) -> bool:
@@ -246,7 +318,7 @@ def _fresh(decision: Decision, now: float) -> Body:
     event = decision.event
     time = _seconds(event)
     data = {name: getattr(event, name) for name in _KEPT}
-    data["event_time"] = None if event.event_time is None else utc_text(event.event_time)
+    data["event_time"] = _text(event.event_time)
     return {
         "event_id": event_id(event),
         "event": data,
@@ -256,7 +328,7 @@ def _fresh(decision: Decision, now: float) -> Body:
         "reason": decision.reason,
         "same_as": decision.same_as,
         "disposition": decision.disposition,
-        "origin": decision.origin,
+        "origin": decision.origin.partition("/")[0],
         "seen": 1,
         "first_seen": now,
         "last_seen": now,
@@ -293,6 +365,10 @@ def _later(one: float | None, other: float | None) -> float | None:
 def _seconds(event: ObjectEvent) -> float | None:
     moment = event.event_time
     return None if moment is None else _timestamp(moment)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else utc_text(moment)
 
 
 def _timestamp(moment: datetime) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, LedgerOutageError
 from airflow_s3events.identity import event_id, object_id
 from airflow_s3events.ledger.entries import (
+    ACKNOWLEDGED,
     NO_DAG,
     NOTIFICATION,
     Body,
     Decision,
     Entry,
+    Naming,
     Write,
     advanced,
     claimed,
@@ -26,6 +28,7 @@ from airflow_s3events.ledger.entries import (
     entry_name,
     is_older,
     mark_name,
+    naming,
     read_entry,
     read_write,
     recorded,
@@ -83,12 +86,17 @@ class Verdict:
         newer: The event id of a newer event of its lane, which stands for it; empty for none.
         runs: The run that the event has had already, by DAG.
         dropped: Why a scorer dropped it before; empty: none did.
+        acknowledged: The DAGs for which a message of it was acknowledged for its run, as far as a task has
+            seen that: with ``acknowledge="run_succeeded"`` the run had succeeded then.
+        naming: ``identity``, and what else its run is named by.
     """
 
     identity: str
     newer: str
     runs: dict[str, str]
     dropped: str = ""
+    acknowledged: frozenset[str] = frozenset()
+    naming: Naming | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +161,12 @@ class Ledger:
         entries = await self.store.read(
             [entry_name(event, dag_id) for event, dag_ids in asked for dag_id in dag_ids]
         )
-        identities = await self._claim(events, origin)
+        namings = await self._claim(events, origin)
         newer = await self._advance(events, place, same_place_is_same)
         verdicts = []
-        for (event, dag_ids), identity, newest in zip(asked, identities, newer, strict=True):
+        for (event, dag_ids), named, newest in zip(asked, namings, newer, strict=True):
             found = {dag_id: entries.get(entry_name(event, dag_id)) for dag_id in dag_ids}
-            runs = {dag: _run_of(document) for dag, document in found.items() if document is not None}
-            known = {dag_id: run_id for dag_id, run_id in runs.items() if run_id is not None}
-            dropped = _drop_of(found.get(NO_DAG))
-            verdicts.append(Verdict(identity, newest, known, dropped))
+            verdicts.append(_verdict(named, newest, found))
         return verdicts
 
     async def record(self, decisions: Sequence[Decision]) -> None:
@@ -235,7 +240,7 @@ class Ledger:
         """Remove in bulk what has expired; return how many documents."""
         return await self.store.purge(self.now())
 
-    async def _claim(self, events: Sequence[ObjectEvent], origin: str) -> list[str]:
+    async def _claim(self, events: Sequence[ObjectEvent], origin: str) -> list[Naming]:
         tolerance = self.settings.tolerance_seconds
         changes, seats = [], []
         for seat, event in enumerate(events):
@@ -244,7 +249,7 @@ class Ledger:
                 changes.append(Change(name, step, "", self.settings.write_retention_days))
                 seats.append(seat)
         answers = dict(zip(seats, await self.change(changes), strict=True))
-        return [answers.get(seat) or event_id(event) for seat, event in enumerate(events)]
+        return [answers.get(seat) or Naming(event_id(event)) for seat, event in enumerate(events)]
 
     async def _advance(
         self, events: Sequence[ObjectEvent], place: Placing | None, same_place_is_same: bool
@@ -312,18 +317,28 @@ class Ledger:
         return Document(change.name, version, body, change.subject, expires, counted)
 
 
-def _run_of(document: Document) -> str | None:
-    entry = read_entry(document.body)
-    return entry.run_id if entry.has_run else None
+def _verdict(naming: Naming, newer: str, found: Mapping[str, Document | None]) -> Verdict:
+    entries = {dag_id: read_entry(one.body) for dag_id, one in found.items() if one is not None}
+    whole = entries.get(NO_DAG)
+    with_run = {dag_id: entry for dag_id, entry in entries.items() if entry.has_run}
+    return Verdict(
+        naming.event_id,
+        newer,
+        {dag_id: entry.run_id or "" for dag_id, entry in with_run.items()},
+        whole.reason if whole is not None and whole.what == "dropped" else "",
+        frozenset(dag_id for dag_id, entry in with_run.items() if entry.disposition == ACKNOWLEDGED),
+        naming,
+    )
 
 
-def _drop_of(document: Document | None) -> str:
-    entry = None if document is None else read_entry(document.body)
-    return "" if entry is None or entry.what != "dropped" else entry.reason
+def _claiming(
+    event: ObjectEvent, origin: str, tolerance: float
+) -> Callable[[Body | None], tuple[Body, Naming]]:
+    def step(body: Body | None) -> tuple[Body, Naming]:
+        after, identity = claimed(body, event, origin, tolerance)
+        return after, naming(after, event, identity)
 
-
-def _claiming(event: ObjectEvent, origin: str, tolerance: float) -> Callable[[Body | None], tuple[Body, str]]:
-    return lambda body: claimed(body, event, origin, tolerance)
+    return step
 
 
 def _advancing(place: Place, own: str) -> Callable[[Body | None], tuple[Body, str]]:

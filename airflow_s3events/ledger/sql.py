@@ -32,6 +32,11 @@ _TRIES = 8
 #: SQLSTATEs of PostgreSQL.
 _GIVEN_UP = frozenset({1213, 1205, "40P01", "40001"})
 
+#: SQLSTATEs, or their class, of a PostgreSQL that is not what it was, which drivers do not all tell as such:
+#: it is read-only since a fail-over, it has ended an idle transaction, or somebody intervened, to shut it
+#: down or to cancel what it did (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_AWAY = ("25006", "25P03", "57")
+
 _NEVER = dict.fromkeys(Counted._fields)
 
 _UPSERTS: dict[str, Callable[[sa.Table], Any]] = {
@@ -205,7 +210,7 @@ class SqlStore:
         return await asyncio.to_thread(self._run, work)
 
     def _run(self, work: Callable[[Any], _T]) -> _T:
-        with _translated():
+        with _translated(self._engine):
             if not self._is_there:
                 self._make_table()
             for attempt in range(1, _TRIES + 1):
@@ -262,7 +267,16 @@ def _engine(url: sa.engine.URL) -> sa.engine.Engine:
 def _is_given_up(error: sa.exc.DBAPIError) -> bool:
     """Whether the same transaction, begun anew, will go through: two writers stood in each other's way."""
     cause: Any = error.orig
-    return bool(_GIVEN_UP & {getattr(cause, "pgcode", None), *cause.args[:1]})
+    return bool(_GIVEN_UP & {_sqlstate(cause), *cause.args[:1]})
+
+
+def _is_away(error: sa.exc.DBAPIError) -> bool:
+    return _sqlstate(error.orig).startswith(_AWAY)
+
+
+def _sqlstate(cause: Any) -> str:
+    """Psycopg 2 has it under another name than psycopg 3; the drivers of other databases have none."""
+    return str(getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or "")
 
 
 def _row(document: Document, writer: str) -> dict[str, Any]:
@@ -283,11 +297,15 @@ def _document(row: Any) -> Document:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: sa.engine.Engine) -> Iterator[None]:
     """Tell a database that is away from one that refuses; neither text may show the statement's values."""
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
         raise LedgerOutageError(f"the ledger's database: {getattr(error, 'orig', error)}") from error
     except sa.exc.SQLAlchemyError as error:
+        if isinstance(error, sa.exc.DBAPIError) and _is_away(error):
+            # A connection to what is read-only since a fail-over works, and would be used for ever.
+            engine.dispose()
+            raise LedgerOutageError(f"the ledger's database: {error.orig}") from error
         raise ConfigurationError(f"ledger: its database refuses: {getattr(error, 'orig', error)}") from error

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from airflow_s3events._compat import BaseOperator, Context
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.failed_runs import FailedRun
+from airflow_s3events.failed_runs import FailedRun, attempts_around
 
 if TYPE_CHECKING:
     from airflow_s3events.hooks.airflow_rest import AirflowRestHook
@@ -19,6 +19,10 @@ _PAGE = 100
 _ACTIONS = ("clear", "new_run", "park")
 #: Begins the note of a run whose event is in the dead letter queue, so that it is put there once.
 _PARKED_NOTE = "s3events: parked"
+#: Attempts before and behind a run that are looked at.
+_REACH = 5
+_NOT_FOUND = 404
+_TAKEN = 409
 
 
 class S3EventRetryFailedRunsOperator(BaseOperator):
@@ -27,7 +31,8 @@ class S3EventRetryFailedRunsOperator(BaseOperator):
     For what a notifier missed (its callback was lost), and for a DAG that was broken for a day. It works over
     Airflow 3's public REST API and needs no access to the database: with an HTTP connection, or, on MWAA, by
     MWAA's own ``InvokeRestApi``. Runs that other people or schedules started are never touched, nor is a run
-    that a later attempt has followed.
+    that a later attempt has followed, or that was started again meanwhile: each is looked at once more right
+    before anything is done.
 
     ``action="clear"`` starts a run again under its own name, ``"new_run"`` makes one whose name ends in the
     next attempt (as a replay does, so both together start one), ``"park"`` sends the event to
@@ -99,7 +104,7 @@ class S3EventRetryFailedRunsOperator(BaseOperator):
         for found in self._failed(api):
             report["looked_at"] += 1
             run = self._match(api, found)
-            if run is None:
+            if run is None or not self._is_due(api, run):
                 continue
             report["matched"] += 1
             report["runs"].append(run.run_id)
@@ -147,12 +152,41 @@ class S3EventRetryFailedRunsOperator(BaseOperator):
         run = FailedRun.of(self.failed_dag_id, found["dag_run_id"], found.get("conf"))
         if run is None or not run.event.key.startswith(self.key_prefix):
             return None
-        if str(found.get("note") or "").startswith(_PARKED_NOTE):
-            return None
-        # A later attempt has followed: it counts, whatever became of it.
-        if api.call("GET", self._path(run.next_run_id)).is_there:
+        if _is_parked(found):
             return None
         return run if self.error is None or self._has_error(api, run, self.error) else None
+
+    def _is_due(self, api: AirflowRestHook, run: FailedRun) -> bool:
+        """Look once more, right before anything is done: the list is old, and reading logs takes its time.
+
+        A later attempt counts, whatever became of it; of an earlier one, that it works or has succeeded.
+        """
+        own = self._run_now(api, run.run_id)
+        if own is None or own["state"] != "failed" or _is_parked(own):
+            return False
+        others = attempts_around(run.attempt, _REACH)
+        states = {other: self._run_now(api, run.run_id_of(other)) for other in others}
+        return not any(
+            state is not None and (other > run.attempt or state["state"] != "failed")
+            for other, state in states.items()
+        )
+
+    def _run_now(self, api: AirflowRestHook, run_id: str) -> dict[str, Any] | None:
+        """Return a run as Airflow has it now; None where it has none, and only there.
+
+        Raises:
+            ConfigurationError, OutageError: As ``execute``.
+        """
+        from airflow_s3events.hooks.airflow_rest import let_in
+
+        path = self._path(run_id)
+        answer = let_in(api.call("GET", path), "airflow_conn_id", f"GET {path}")
+        if answer.status == _NOT_FOUND:
+            return None
+        if not answer.is_there:
+            raise ConfigurationError(f"failed_dag_id: Airflow answers {answer.status} to GET {path}")
+        run: dict[str, Any] = answer.data
+        return run
 
     def _has_error(self, api: AirflowRestHook, run: FailedRun, text: str) -> bool:
         tasks = f"{self._path(run.run_id)}/taskInstances"
@@ -174,7 +208,7 @@ class S3EventRetryFailedRunsOperator(BaseOperator):
         else:
             asyncio.run(self._park(run))
             answer = api.call("PATCH", self._path(run.run_id), body={"note": _PARKED_NOTE})
-        if answer.is_there or answer.status == 409:  # noqa: PLR2004 - somebody else made it just now
+        if answer.is_there or answer.status == _TAKEN:  # somebody else made it just now
             report["done"] += 1
         else:
             report["refused"][run.run_id] = answer.status
@@ -198,3 +232,7 @@ class S3EventRetryFailedRunsOperator(BaseOperator):
     def _path(self, run_id: str | None = None) -> str:
         path = f"/dags/{quote(self.failed_dag_id, safe='')}/dagRuns"
         return path if run_id is None else f"{path}/{quote(run_id, safe='')}"
+
+
+def _is_parked(run: dict[str, Any]) -> bool:
+    return str(run.get("note") or "").startswith(_PARKED_NOTE)

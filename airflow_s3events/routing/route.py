@@ -115,9 +115,9 @@ class Route:
         del conf[EVENT_MEMBER]
         return {EVENTS_MEMBER: list(events_data), BATCH_MEMBER: dict(about), **conf}
 
-    def label_of(self, event: ObjectEvent) -> str | None:
+    def label_of(self, event: ObjectEvent, named: Mapping[str, Any] = MappingProxyType({})) -> str | None:
         """Return what the readable part of an event's run id is made of; None: its key."""
-        return fill(self.label, event.serialize(), self.capture) if self.label else None
+        return fill(self.label, {**event.serialize(), **named}, self.capture) if self.label else None
 
     def note_of(self, event_data: Mapping[str, Any]) -> str:
         """Return the note of the run of the event whose ``serialize()`` is ``event_data``; empty: none."""

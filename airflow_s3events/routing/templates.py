@@ -68,6 +68,11 @@ def check_template(setting: str, text: Any, capture: str) -> None:
             )
 
 
+def gaps_of(text: str) -> frozenset[str]:
+    """Return what fills the gaps of a text."""
+    return frozenset(gap[1] for gap in _GAP.finditer(text) if gap[1] is not None)
+
+
 def fill(text: str, event: Mapping[str, Any], capture: str) -> str:
     """Return ``text`` with its gaps filled from the JSON form of an event; what it does not say is empty."""
     found = re.search(capture, event["key"]) if capture else None

@@ -91,6 +91,7 @@ def test_retry(account: Account, calls: Calls, monkeypatch: pytest.MonkeyPatch) 
     run = FailedRun.of("load", found.run_id, found.conf)
     monkeypatch.setattr(S3EventRetryFailedRunsOperator, "_failed", lambda *_: iter([{"dag_run_id": "r"}]))
     monkeypatch.setattr(S3EventRetryFailedRunsOperator, "_match", lambda *_: run)
+    monkeypatch.setattr(S3EventRetryFailedRunsOperator, "_is_due", lambda *_: True)
     report = S3EventRetryFailedRunsOperator(
         task_id="retry",
         failed_dag_id="load",

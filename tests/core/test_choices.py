@@ -10,10 +10,15 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from airflow_s3events import filters as f
+from airflow_s3events.dispatch.starting import name_of
+from airflow_s3events.envelopes import parse_body
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.facts import ObjectFacts
 from airflow_s3events.filters import EventFilter
+from airflow_s3events.ledger import Naming
+from airflow_s3events.ledger.ledger import Verdict
 from airflow_s3events.routing import Route, Routes
+from airflow_s3events.settlement import RunState
 from tests.core.filter_strategies import answers, asking_filters, make_event
 from tests.core.test_dispatch_enriched import World
 from tests.core.test_enrich import GOLD, message
@@ -55,6 +60,18 @@ async def test_an_event_without_a_run_gets_what_s3_says_now() -> None:
     world = World({"archive": SILVER, "process": GOLD})
     await world.dispatcher.dispatch([message()])
     assert world.dags() == ["process"]
+
+
+async def test_a_run_under_the_name_that_a_reconciliation_gave_counts() -> None:
+    world = World({"process": GOLD, "archive": SILVER})
+    world.s3.told["tags"] = SILVERED
+    (event,) = parse_body(message().body, message_id="m").events
+    await world.dispatcher.enricher.prepare([message()], None)
+    verdict = Verdict("a" * 40, "", {}, naming=Naming("a" * 40))
+    name = name_of(Route(dag_id="process"), event, 0, verdict.naming)
+    world.runs.stored["process", name] = RunState.SUCCESS
+    choice = await world.dispatcher.choices.choose(event, verdict)
+    assert [route.dag_id for route in choice.match.routes] == ["process"]
 
 
 async def test_an_event_that_no_route_takes_any_more_is_no_dead_letter() -> None:

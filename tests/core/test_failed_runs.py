@@ -9,7 +9,7 @@ import pytest
 from airflow_s3events.dead_letters import DeadLetter
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.failed_runs import FailedRun, name_of, resend_delay_seconds
+from airflow_s3events.failed_runs import FailedRun, attempts_around, name_of, resend_delay_seconds
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.messages import Message
 from airflow_s3events.testing.bodies import object_created_body
@@ -50,6 +50,26 @@ def test_a_run_named_by_hand_is_not_ours() -> None:
 def test_a_run_with_the_conf_of_another_event_is_not_ours() -> None:
     other = parse_body(object_created_body("landing", "b"), message_id="m2").events[0]
     assert FailedRun.of("load", run_id(other), conf()) is None
+
+
+def test_a_run_that_a_ledger_has_named_otherwise_is_ours_by_the_event_id_in_its_conf() -> None:
+    other = parse_body(object_created_body("landing", "b"), message_id="m2").events[0]
+    run = FailedRun.of("load", run_id(EVENT, identity=event_id(other)), conf(event_id=event_id(other)))
+    assert run is not None
+    assert (run.event, run.next_run_id) == (EVENT, run_id(EVENT, identity=event_id(other), attempt=1))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "others"),
+    [(0, (1, 2)), (1, (0, 2, 3)), (9, (0, 7, 8, 10, 11)), (999_999_999, (0, 999_999_997, 999_999_998))],
+)
+def test_the_other_attempts_are_the_first_and_those_near(attempt: int, others: tuple[int, ...]) -> None:
+    assert attempts_around(attempt, 2) == others
+
+
+def test_every_attempt_of_an_event_has_the_run_id_that_a_dispatcher_gives_it() -> None:
+    for attempt in (0, 1, 12):
+        assert failed(3).run_id_of(attempt) == run_id(EVENT, attempt=attempt)
 
 
 def test_a_run_says_when_its_message_is_deleted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -9,16 +11,18 @@ import pytest
 from airflow_s3events.dispatch.dispatcher import Dispatcher
 from airflow_s3events.dispatch.journal import Journal, Order
 from airflow_s3events.dispatch.settings import DispatchSettings
+from airflow_s3events.dispatch.starting import name_of
 from airflow_s3events.envelopes import parse_body
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError, OutageError
+from airflow_s3events.failed_runs import FailedRun
 from airflow_s3events.identity import event_id, run_id
 from airflow_s3events.ledger import Entry, Ledger, MemoryStore
 from airflow_s3events.ledger.entries import RECONCILE
-from airflow_s3events.looks import Location, object_event
+from airflow_s3events.looks import LISTED, Location, object_event
 from airflow_s3events.messages import ATTEMPT_ATTRIBUTE, Message
 from airflow_s3events.ordering import ByField, Field, by_sequencer
-from airflow_s3events.routing import Routes
+from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
 from tests.core.dispatch_fakes import FakeInbox, FakeRuns
 from tests.core.test_dispatch import NOW, message, record
@@ -26,6 +30,9 @@ from tests.core.test_dispatch import NOW, message, record
 
 class World:
     """Dispatchers one after the other, over one Airflow and one ledger."""
+
+    #: With ``acknowledge="run_succeeded"``.
+    holds = False
 
     def __init__(self, ordering: Any = "none", routes: Any = "process") -> None:
         self.runs = FakeRuns("process", "archive")
@@ -45,6 +52,8 @@ class World:
             clock=lambda: 0.0,
             journal=Journal(self.ledger, Order.of(self.ordering, ledger="sql:ledger")),
         )
+        if self.holds:
+            dispatcher.hold_runs("clear", 60.0)
         await dispatcher.dispatch(messages)
         return dict(dispatcher.counts)
 
@@ -78,6 +87,28 @@ async def test_an_event_is_known_after_airflow_has_forgotten_its_run() -> None:
     assert await world.dispatch(message(record(), number=2)) == {"duplicate": 1}
     assert world.runs.stored == {}
     assert (await world.entry()).seen == 2
+
+
+async def test_a_run_that_was_deleted_before_its_success_is_made_again_for_the_message_that_waits() -> None:
+    world = World()
+    world.holds = True
+    assert await world.dispatch(message(record())) == {"started": 1}
+    world.runs.stored.clear()
+    assert await world.dispatch(message(record(), receive_count=2)) == {"started": 1}
+    assert len(world.runs.stored) == 1
+    assert world.inbox.fates == {}
+
+
+async def test_a_run_whose_success_was_seen_is_not_made_again_after_airflow_has_forgotten_it() -> None:
+    world = World()
+    world.holds = True
+    await world.dispatch(message(record()))
+    world.runs.stored = dict.fromkeys(world.runs.stored, RunState.SUCCESS)
+    assert await world.dispatch(message(record(), receive_count=2)) == {"duplicate": 1}
+    assert ((await world.entry()).what, (await world.entry()).disposition) == ("started", "acknowledge")
+    world.runs.stored.clear()
+    assert await world.dispatch(message(record(), number=2)) == {"duplicate": 1}
+    assert world.runs.stored == {}
 
 
 async def test_a_replay_starts_again_whatever_is_known() -> None:
@@ -180,6 +211,75 @@ async def test_a_late_notification_of_what_a_reconciliation_found_is_one_run_wit
     assert await world.dispatch(message(record())) == {"duplicate" if is_started else "started": 1}
     assert list(world.runs.stored) == [("process", run_id(found))]
     assert (await world.entry()).same_as == event_id(found)
+
+
+def listed_before(late: ObjectEvent) -> ObjectEvent:
+    """What a listing shows of the write that ``late`` is about."""
+    time = late.event_time.replace(microsecond=0) if late.event_time else None
+    return object_event(Location(late.bucket, late.key), size=3, etag=None, modified=time, envelope=LISTED)
+
+
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize(
+    ("state", "outcome", "runs"),
+    [
+        (RunState.SUCCESS, "duplicate", [""]),
+        (RunState.RUNNING, "put_off", [""]),
+        (RunState.FAILED, "restarted", ["", "_a1"]),
+    ],
+)
+async def test_a_replay_finds_the_run_that_a_reconciliation_has_named(
+    state: RunState, outcome: str, runs: list[str], holds: bool
+) -> None:
+    world = World()
+    world.holds = holds
+    found = listed_before(event_of(message(record())))
+    await world.ledger.judge([(found, ["process"])], origin=f"{RECONCILE}/x")
+    world.runs.stored["process", run_id(found)] = state
+    again = message(record(), attributes={ATTEMPT_ATTRIBUTE: "1"})
+    assert await world.dispatch(again) == {outcome: 1}
+    assert [name for _, name in world.runs.stored] == [f"{run_id(found)}{ending}" for ending in runs]
+
+
+async def test_a_failed_run_that_a_reconciliation_has_named_can_be_sent_back_and_is_found_again() -> None:
+    world = World()
+    found = listed_before(event_of(message(record())))
+    await world.ledger.judge([(found, ["process"])], origin=f"{RECONCILE}/x")
+    await world.dispatch(message(record()))
+    (((dag_id, name), conf),) = world.runs.confs.items()
+    run = FailedRun.of(dag_id, name, conf)
+    assert run is not None
+    world.runs.stored[dag_id, name] = RunState.FAILED
+    sent = run.resend()
+    assert await world.dispatch(message(body=sent.body, attributes=dict(sent.attributes))) == {"restarted": 1}
+    assert [one for _, one in world.runs.stored] == [name, f"{name}_a1"]
+
+
+async def test_a_failed_run_of_a_listed_object_that_a_notification_has_named_is_found_again() -> None:
+    world = World()
+    late = event_of(message(record()))
+    await world.ledger.judge([(late, ["process"])])
+    name = run_id(late)
+    data = {**listed_before(late).serialize(), "event_id": event_id(late)}
+    run = FailedRun.of("process", name, {"s3_event": data})
+    assert run is not None
+    world.runs.stored["process", name] = RunState.FAILED
+    sent = run.resend()
+    assert await world.dispatch(message(body=sent.body, attributes=dict(sent.attributes))) == {"restarted": 1}
+    assert [one for _, one in world.runs.stored] == [name, f"{name}_a1"]
+
+
+@pytest.mark.parametrize("label", ["{event_time}", "{event_type}", "{date}/{file}", "{etag}"])
+async def test_a_late_notification_has_the_label_that_a_reconciliation_gave(label: str) -> None:
+    world = World(routes=Route(dag_id="process", label=label))
+    late = message(record(when="2026-11-23T23:59:59.999Z"))
+    time = datetime(2026, 11, 24, tzinfo=timezone.utc)
+    found = replace(listed_before(event_of(late)), event_time=time)
+    (verdict,) = await world.ledger.judge([(found, ["process"])], origin=f"{RECONCILE}/x")
+    (route,) = world.routes
+    world.runs.stored["process", name_of(route, found, 0, verdict.naming)] = RunState.SUCCESS
+    assert await world.dispatch(late) == {"duplicate": 1}
+    assert len(world.runs.stored) == 1
 
 
 async def test_a_ledger_that_is_away_is_waited_for_and_nothing_is_deleted() -> None:

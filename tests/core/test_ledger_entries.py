@@ -246,6 +246,43 @@ class TestSettled:
         started = settled(body, decision())
         assert settled(started, decision("put_off")) == started
 
+    def test_each_dag_has_a_fate_of_its_own(self) -> None:
+        body, _ = claimed(None, notice(), NOTIFICATION, TOLERANCE)
+        body = settled(body, decision()) or {}
+        body = settled(body, decision("put_off", dag_id="other", origin="reconcile/n/1")) or {}
+        write = read_write(body)
+        assert write.fates == {"d": ("started", NOTIFICATION), "other": ("put_off", "reconcile/n/1")}
+        assert (write.is_settled("d"), write.is_settled("other"), write.is_settled("third")) == (
+            True,
+            False,
+            False,
+        )
+        assert not write.is_decided
+        assert read_write(settled(body, decision(dag_id="other")) or {}).is_decided
+
+    def test_the_weightier_fate_of_a_dag_stays(self) -> None:
+        body, _ = claimed(None, notice(), NOTIFICATION, TOLERANCE)
+        for what in ("duplicate", "started", "put_off", "duplicate"):
+            body = settled(body, decision(what)) or {}
+        assert read_write(body).fates == {"d": ("started", NOTIFICATION)}
+
+    def test_what_starts_nothing_is_decided_whatever_waited(self) -> None:
+        body, _ = claimed(None, notice(), NOTIFICATION, TOLERANCE)
+        body = settled(settled(body, decision("put_off")), decision("dropped", dag_id="")) or {}
+        assert read_write(body).is_decided
+
+    def test_a_later_write_of_the_same_content_has_no_fate_yet(self) -> None:
+        body, _ = claimed(None, notice(), NOTIFICATION, TOLERANCE)
+        body, _ = claimed(settled(body, decision()), notice(2, after=600), NOTIFICATION, TOLERANCE)
+        assert read_write(body).fates == {}
+
+    def test_what_an_earlier_version_noted_is_decided_for_all_dags_at_once(self) -> None:
+        body, _ = claimed(None, notice(), NOTIFICATION, TOLERANCE)
+        del body["fates"]
+        assert not read_write(body).is_settled("d")
+        write = read_write(settled(body, decision()) or {})
+        assert (write.fates, write.is_settled("d"), write.is_settled("other")) == (None, True, True)
+
 
 class TestMark:
     @given(st.lists(st.integers(0, 9), min_size=1))

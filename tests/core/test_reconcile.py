@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from airflow_s3events.dispatch.gates import gates_of
+from airflow_s3events.dispatch.starting import name_of
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.filters import suffix
 from airflow_s3events.identity import run_id
 from airflow_s3events.ledger import Decision, Ledger, MemoryStore
 from airflow_s3events.listings import ListedPage
-from airflow_s3events.reconcile import Reconciler, ReconcileSettings
-from airflow_s3events.routing import Routes
+from airflow_s3events.reconcile import Reconciler, ReconcileSettings, unasking
+from airflow_s3events.routing import Route, Routes
 from airflow_s3events.settlement import RunState
 from tests.core.dispatch_fakes import FakeRuns
 from tests.core.test_ledger_entries import NOON, listed, notice
@@ -219,6 +220,22 @@ async def test_a_run_that_airflow_does_not_have_is_no_start() -> None:
 def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(settings))):
         ReconcileSettings(**settings)
+
+
+@pytest.mark.parametrize("label", ["{event_time}", "{event_type}", "{date}/{file}", "{etag}"])
+async def test_what_a_notification_has_named_has_its_label_too(label: str) -> None:
+    world = World(listed(key="a", after=1), routes=Route(dag_id="process", label=label))
+    (route,) = world.routes
+    await world.seen(notice(key="a"), "put_off")
+    await world.reconcile()
+    assert list(world.runs.stored) == [("process", name_of(route, notice(key="a"), 0))]
+
+
+@pytest.mark.parametrize("member", ["region", "principal_id", "size"])
+def test_a_label_of_what_a_listing_does_not_tell_is_refused(member: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"label.*{member}"):
+        unasking(Routes([Route(dag_id="process", label=f"{{file}}-{{{member}}}")]))
+    unasking(Routes([Route(dag_id="process", label="{{size}}-{date}")]))
 
 
 async def test_with_turns_nothing_is_started_while_a_run_of_the_key_works() -> None:
