@@ -175,15 +175,15 @@ class BatchRuns:
             return Closed(f"unexpected {type(error).__name__}: {error}", _NOT_STORED_SECONDS, refused=True)
 
     async def _make(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
-        events = await self.groups.events_of(group, closed)
-        if events is not None:
-            ordered = _in_order(events)
+        rest = await self.groups.rest_of(group, closed)
+        if rest.events and not rest.is_stored:
+            ordered = _in_order(rest.events)
             is_new = await self._create(route, closed, ordered, _about(group, closed))
             if await self.runs.state(route.dag_id, closed.run_id) is RunState.NONE:
                 return _not_stored(route, closed, is_new)
-            self._count(route, closed, is_new)
+            self._count(route, len(ordered), is_new)
             self.audit(route.dag_id, closed.run_id, ordered)
-        await self.groups.finish(group, closed, events)
+        await self.groups.finish(group, closed, rest.events)
         return None
 
     async def _create(
@@ -198,11 +198,11 @@ class BatchRuns:
             self.traces.started(span, *run, "batch_run")
         return is_new
 
-    def _count(self, route: Route, closed: ClosedBatch, is_new: bool) -> None:
+    def _count(self, route: Route, events: int, is_new: bool) -> None:
         if is_new:
             self.gates[route.dag_id].started()
             self.counts["batch_runs"] += 1
-            self.counts["batched"] += len(closed.members)
+            self.counts["batched"] += events
 
     async def _settle(self, views: Mapping[str, View | None]) -> None:
         """Delete each message whose events are in no open and no closed batch any more."""

@@ -2,8 +2,8 @@
 
 Where a process may be killed, and what its successor finds: an event kept but in no group, which joins it as
 if it were new; an event in an open or a closed batch, which is where it is found again; a batch whose run is
-made but not noted, whose run is found by its run id; a run noted of some events, which tell of the run for
-all of them.
+made but not noted, whose run is found by its run id; a run noted of some events, which tell that it is
+stored, so it is noted of the others: a ledger writes many entries in many steps.
 """
 
 from __future__ import annotations
@@ -62,6 +62,19 @@ class Gathered:
     is_stored: bool = False
     is_new: bool = False
     is_unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What there is to do for a closed batch.
+
+    Attributes:
+        events: Those of which no run is noted, as a conf has them.
+        is_stored: Its run is noted of others, so it was read back, and these events are in it.
+    """
+
+    events: Sequence[Body]
+    is_stored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,32 +203,31 @@ class Groups:
             changes.append(self._change(group.name, step))
         return dict(zip(groups, await self.ledger.change(changes), strict=True))
 
-    async def events_of(self, group: Group, closed: ClosedBatch) -> list[Body] | None:
-        """Return the events of a closed batch as a conf has them; None: its run is stored, and noted.
+    async def rest_of(self, group: Group, closed: ClosedBatch) -> Rest:
+        """Return the events of a closed batch of which no run is noted yet.
+
+        An event of which another run is noted is in that run, and left out.
 
         Raises:
             OutageError: The ledger is away.
             RouteError: The ledger has lost one.
         """
-        names = [item_name(member, group.dag_id) for member in closed.members]
-        documents = await self.ledger.store.read(names)
-        # Asked last: whoever drops the events of a batch has noted its run before.
-        if await self._runs([(member, group.dag_id) for member in closed.members], closed.members):
-            return None
-        if not all(name in documents and "event" in documents[name].body for name in names):
+        names = {member: item_name(member, group.dag_id) for member in closed.members}
+        documents = await self.ledger.store.read(list(names.values()))
+        # Asked last: whoever drops the events of a batch has noted its run of all of them before.
+        runs = await self._runs([(member, group.dag_id) for member in closed.members], closed.members)
+        left = [names[member] for member in closed.members if member not in runs]
+        if not all(name in documents and "event" in documents[name].body for name in left):
             raise RouteError(f"the ledger has lost events of batch {closed.run_id} of DAG {group.dag_id!r}")
-        return [documents[name].body["event"] for name in names]
+        return Rest([documents[name].body["event"] for name in left], closed.run_id in runs.values())
 
-    async def finish(
-        self, group: Group, closed: ClosedBatch, events: Sequence[Mapping[str, Any]] | None
-    ) -> None:
-        """Note that the run of a closed batch is stored; None for its events: that is noted.
+    async def finish(self, group: Group, closed: ClosedBatch, events: Sequence[Mapping[str, Any]]) -> None:
+        """Note the run of a closed batch, which is stored, of its ``events``; then take the batch out.
 
         Raises:
             OutageError: The ledger is away.
         """
-        if events is not None:
-            await self.ledger.record([_decision(group, closed, event) for event in events])
+        await self.ledger.record([_decision(group, closed, event) for event in events])
         await self.ledger.change([self._change(group.name, partial(_finished, run_id=closed.run_id))])
         names = [item_name(member, group.dag_id) for member in closed.members]
         await self.ledger.change([self._change(name, _dropped) for name in names])
