@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from airflow_s3events.arrivals import locations
 from airflow_s3events.dispatch.gates import Closed, Gate
@@ -21,7 +22,7 @@ from airflow_s3events.dispatch.starting import Outcome, Runs
 from airflow_s3events.enrich import Enricher, events_in
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.exceptions import ChannelError, ConfigurationError, OutageError, RouteError
-from airflow_s3events.holding import Run, Waiting
+from airflow_s3events.holding import Waiting
 from airflow_s3events.identity import event_id
 from airflow_s3events.ledger.groups import ClosedBatch, Group, View
 from airflow_s3events.ledger.ledger import Verdict
@@ -43,12 +44,31 @@ _NOT_STORED_SECONDS = 30.0
 _FULL_SECONDS = 60.0
 
 
+#: DAG id and batch id: what a message is held for.
+BatchName: TypeAlias = tuple[str, str]
+
+
 class ManifestSource(Protocol):
     """Who reads manifests."""
 
     async def answer(self, question: Content) -> tuple[ObjectEvent, bytes] | None:
         """Return what is in the object; OutageError, or ConfigurationError where a setting is wrong."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Waiting):
+    """A message that is held; its ``runs`` are the batches that it waits for.
+
+    Attributes:
+        events: Event id of each of its events that is in a batch, and that batch.
+    """
+
+    events: tuple[tuple[str, BatchName], ...] = ()
+
+    def left_of(self, there: AbstractSet[BatchName]) -> list[tuple[str, str]]:
+        """Return id and DAG of each event whose batch is not ``there`` any more."""
+        return [(event, batch[0]) for event, batch in self.events if batch not in there]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,10 +96,11 @@ class BatchRuns:
     manifests: ManifestSource | None = None
     traces: Traces = field(default_factory=Traces)
     audit: Callable[[str, str, Sequence[Mapping[str, Any]]], None] = lambda *_: None
-    _held: dict[str, Waiting] = field(default_factory=dict)
-    #: Of each run that a message is held for: its group and route.
-    _where: dict[Run, tuple[Group, Route]] = field(default_factory=dict)
-    _gathered: dict[Run, Gathered] = field(default_factory=dict)
+    _held: dict[str, Held] = field(default_factory=dict)
+    #: Of each batch that a message is held for: its group and route.
+    _where: dict[BatchName, tuple[Group, Route]] = field(default_factory=dict)
+    #: Event id and DAG id of what was taken last.
+    _gathered: dict[tuple[str, str], Gathered] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -104,19 +125,26 @@ class BatchRuns:
         found = self._gathered.get((event_id(event), route.dag_id))
         if found is None:
             return None
-        run = (route.dag_id, found.run_id)
-        if found.is_stored:
-            return Outcome("duplicate", run=run)
-        if not found.run_id:
+        if found.run_id:
+            return Outcome("duplicate", run=(route.dag_id, found.run_id))
+        if not found.batch_id:
             reason = "the closed batches of its group wait for their runs"
             return Outcome("put_off", Disposition.RELEASE, reason, _FULL_SECONDS)
-        self._where[run] = (found.group, route)
+        batch = (route.dag_id, found.batch_id)
+        self._where[batch] = (found.group, route)
         what = "grouped" if found.is_new else "waiting"
-        return Outcome(what, Disposition.HOLD, "it waits for its group to be closed", run=run)
+        return Outcome(what, Disposition.HOLD, "it waits for its group to be closed", run=batch)
 
     def hold(self, waiting: Waiting) -> None:
-        """Hold a message until the batch runs of its events are stored."""
-        self._held[waiting.message.message_id] = waiting
+        """Hold a message, which was taken just now, until the batch runs of its events are stored."""
+        names = {event_id(event) for event in events_in([waiting.message], None)}
+        events = tuple(
+            (event, (dag_id, found.batch_id))
+            for (event, dag_id), found in self._gathered.items()
+            if event in names and (dag_id, found.batch_id) in waiting.runs
+        )
+        held = Held(waiting.message, waiting.runs, waiting.bad, events)
+        self._held[waiting.message.message_id] = held
 
     async def close(self) -> list[tuple[Message, Route, Closed]]:
         """Close what it is time for, make the runs of closed batches, and delete what is stored.
@@ -128,11 +156,11 @@ class BatchRuns:
         """
         self._forget_lapsed()
         views = await self._look()
-        shut: dict[Run, Closed] = {}
+        shut: dict[BatchName, Closed] = {}
         for name, (group, route) in self._groups().items():
             for closed in () if (view := views[name]) is None else view.closed:
                 if (reason := await self._start(group, route, closed)) is not None:
-                    shut[route.dag_id, closed.run_id] = reason
+                    shut[route.dag_id, closed.batch_id] = reason
         views = await self.groups.look(self._groups())
         await self._settle(views)
         self._wake(views)
@@ -142,8 +170,8 @@ class BatchRuns:
         """What SQS shows to others again is theirs: its redelivery finds its batch."""
         held = {name: one for name, one in self._held.items() if self.inbox.holds(one.message)}
         self._held = held
-        wanted = {run for one in held.values() for run in one.runs}
-        self._where = {run: where for run, where in self._where.items() if run in wanted}
+        wanted = {batch for one in held.values() for batch in one.runs}
+        self._where = {batch: where for batch, where in self._where.items() if batch in wanted}
 
     def _groups(self) -> dict[str, tuple[Group, Route]]:
         return {group.name: (group, route) for group, route in self._where.values()}
@@ -151,7 +179,8 @@ class BatchRuns:
     async def _look(self) -> dict[str, View | None]:
         views = await self.groups.look(self._groups())
         found = {name: view for name, view in views.items() if view is not None}
-        if len(self._held) >= self.max_held and not any(view.closed for view in found.values()):
+        is_full = len(self._held) >= self.max_held
+        if is_full and found and not any(view.closed for view in found.values()):
             # More cannot be received, so none of these groups could grow: they would seem to be idle.
             oldest = min(found, key=lambda name: found[name].opened_at)
             views |= await self.groups.look({oldest: self._groups()[oldest]}, needs_room=True)
@@ -190,7 +219,8 @@ class BatchRuns:
         self, route: Route, closed: ClosedBatch, events: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
     ) -> bool:
         run = (route.dag_id, closed.run_id)
-        held = [one.message for one in self._held.values() if run in one.runs]
+        batch = (route.dag_id, closed.batch_id)
+        held = [one.message for one in self._held.values() if batch in one.runs]
         with self.traces.batch(held, len(events)) as span:
             conf = {**carrier(), **route.batch_conf(events, about)}
             is_new = await self.runs.create(*run, conf, route.note_of(events[0]))
@@ -205,23 +235,28 @@ class BatchRuns:
             self.counts["batched"] += events
 
     async def _settle(self, views: Mapping[str, View | None]) -> None:
-        """Delete each message whose events are in no open and no closed batch any more."""
+        """Delete each message whose events are in no open and no closed batch any more, and have their runs.
+
+        What the ledger has lost is in no batch either, and has none: its message comes again, and joins anew.
+        """
         there = {
-            (self._groups()[name][0].dag_id, run_id)
+            (self._groups()[name][0].dag_id, batch_id)
             for name, view in views.items()
             if view is not None
-            for run_id in (view.open_run_id, *(one.run_id for one in view.closed))
+            for batch_id in (view.open_batch_id, *(one.batch_id for one in view.closed))
         }
-        gone = {name for name, view in views.items() if view is None}
-        for message_id, waiting in list(self._held.items()):
-            if any(self._where[run][0].name in gone for run in waiting.runs):
+        left = {name: held.left_of(there) for name, held in self._held.items()}
+        noted = await self.groups.runs_of(event for events in left.values() for event in events)
+        for message_id, events in left.items():
+            held = self._held[message_id]
+            if not noted.keys() >= set(events):
                 del self._held[message_id]
                 self.inbox.release(
-                    waiting.message, delay_seconds=0.0, reason="the ledger lost its group", outcome="put_off"
+                    held.message, delay_seconds=0.0, reason="the ledger lost its group", outcome="put_off"
                 )
-            elif not there & set(waiting.runs):
+            elif not there & set(held.runs):
                 del self._held[message_id]
-                await self._done(waiting)
+                await self._done(held)
 
     async def _done(self, waiting: Waiting) -> None:
         if not waiting.bad:
@@ -242,13 +277,13 @@ class BatchRuns:
         moments = [view.closes_at - now for view in views.values() if view is not None]
         self.inbox.wake_in(max(0.0, min([*moments, _LOOK_SECONDS])))
 
-    def _put_off(self, shut: Mapping[Run, Closed]) -> list[tuple[Message, Route, Closed]]:
+    def _put_off(self, shut: Mapping[BatchName, Closed]) -> list[tuple[Message, Route, Closed]]:
         put_off = []
         for message_id, waiting in list(self._held.items()):
-            run = next((run for run in waiting.runs if run in shut), None)
-            if run is not None:
+            batch = next((batch for batch in waiting.runs if batch in shut), None)
+            if batch is not None:
                 del self._held[message_id]
-                put_off.append((waiting.message, self._where[run][1], shut[run]))
+                put_off.append((waiting.message, self._where[batch][1], shut[batch]))
         return put_off
 
 

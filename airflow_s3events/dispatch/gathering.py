@@ -9,7 +9,7 @@ stored, so it is noted of the others: a ledger writes many entries in many steps
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,15 +51,15 @@ class Gathered:
 
     Attributes:
         group: Its group.
-        run_id: Of its batch, or of the run that it has had; empty: too much of its group waits for runs.
-        is_stored: The run is there, and noted.
+        batch_id: Of its batch; empty: it is in none, too much of its group waits for runs.
+        run_id: Of the run that it has had, which is noted; empty: it has had none.
         is_new: It was in no batch before.
         is_unread: It is a manifest that has to be read.
     """
 
     group: Group
-    run_id: str
-    is_stored: bool = False
+    batch_id: str = ""
+    run_id: str = ""
     is_new: bool = False
     is_unread: bool = False
 
@@ -134,22 +134,25 @@ class Groups:
         # In this order: a batch is taken out of its group after the entries of its events say what run they
         # have. So an entry that says nothing means nothing if the group has moved on since.
         done = await self._done([group for _, group in left.values()])
-        runs = await self._runs([(event_id(one.event), one.route.dag_id) for one, _ in left.values()], left)
-        for seat, run_id in runs.items():
-            found[seat] = Gathered(left[seat][1], run_id, is_stored=True)
-        new = {seat: one for seat, one in left.items() if seat not in runs}
+        names = {seat: (event_id(one.event), one.route.dag_id) for seat, (one, _) in left.items()}
+        runs = await self.runs_of(names.values())
+        new = {seat: one for seat, one in left.items() if names[seat] not in runs}
+        for seat in left.keys() - new.keys():
+            found[seat] = Gathered(left[seat][1], run_id=runs[names[seat]])
         steps = [self._joining(wanted, group, done[group.name]) for wanted, group in new.values()]
         members: list[Member | None] = await self.ledger.change(steps)
         for (seat, (_, group)), member in zip(new.items(), members, strict=True):
             if member is not None:
-                found[seat] = Gathered(group, member.run_id, is_new=member.is_new, is_unread=member.is_unread)
+                found[seat] = Gathered(
+                    group, member.batch_id, is_new=member.is_new, is_unread=member.is_unread
+                )
 
     def _joining(self, wanted: Wanted, group: Group, done: int) -> Change:
         event, batch = wanted.event, wanted.batch
         own = event_id(event)
         joining = Joining(
             event_id=own,
-            run_id=group.run_id(own, readable=wanted.route.run_id == "readable"),
+            batch_id=group.batch_id(own, readable=wanted.route.run_id == "readable"),
             object_bytes=event.size or 0,
             conf_bytes=len(json.dumps(wanted.data)),
             part=part_name(event.bucket, event.key) if event.is_created and batch.manifest else "",
@@ -168,7 +171,7 @@ class Groups:
             OutageError: The ledger is away.
         """
         names = None if parts is None else [part_name(*part) for part in parts]
-        step = partial(_listed, run_id=found.run_id, parts=names, fault=fault)
+        step = partial(_listed, batch_id=found.batch_id, parts=names, fault=fault)
         await self.ledger.change([self._change(found.group.name, step)])
 
     async def _done(self, groups: Sequence[Group]) -> dict[str, int]:
@@ -176,14 +179,18 @@ class Groups:
         documents = await self.ledger.store.read(names)
         return {name: done_of(documents[name].body if name in documents else None) for name in names}
 
-    async def _runs(self, events: Sequence[tuple[str, str]], seats: Any) -> dict[Any, str]:
-        """Return the run of each event that has had one."""
-        names = [f"event/{event}/{dag_id}" for event, dag_id in events]
-        documents = await self.ledger.store.read(list(dict.fromkeys(names)))
+    async def runs_of(self, events: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Return the run of each event that has had one; an event is its id and a DAG's.
+
+        Raises:
+            OutageError: The ledger is away.
+        """
+        names = {event: f"event/{event[0]}/{event[1]}" for event in events}
+        documents = await self.ledger.store.read(list(names.values()))
         entries = {name: read_entry(document.body) for name, document in documents.items()}
         return {
-            seat: str(entries[name].run_id)
-            for seat, name in zip(seats, names, strict=True)
+            event: str(entries[name].run_id)
+            for event, name in names.items()
             if name in entries and entries[name].has_run
         }
 
@@ -215,8 +222,8 @@ class Groups:
         names = {member: item_name(member, group.dag_id) for member in closed.members}
         documents = await self.ledger.store.read(list(names.values()))
         # Asked last: whoever drops the events of a batch has noted its run of all of them before.
-        runs = await self._runs([(member, group.dag_id) for member in closed.members], closed.members)
-        left = [names[member] for member in closed.members if member not in runs]
+        runs = await self.runs_of((member, group.dag_id) for member in closed.members)
+        left = [name for member, name in names.items() if (member, group.dag_id) not in runs]
         if not all(name in documents and "event" in documents[name].body for name in left):
             raise RouteError(f"the ledger has lost events of batch {closed.run_id} of DAG {group.dag_id!r}")
         return Rest([documents[name].body["event"] for name in left], closed.run_id in runs.values())

@@ -6,8 +6,10 @@ no run yet::
     {"done": 3, "number": 5, "open": {...} or None, "closed": [{...}], "previous": {...} or None}
 
 Which events belong together is decided here, in one step of one document, and nowhere else: so it is the
-same for all dispatchers, and after every kill. The run id of a batch is made of its first event, which is in
-no other batch, and stands in the document: settings may change. ``done`` counts the batches that were taken
+same for all dispatchers, and after every kill. The batch id is made of its first event, which is in no other
+batch; the run id of all its events, when it is closed. Both stand in the document: settings may
+change. A ledger may lose what it was told, and a batch be gathered anew, of other events: it has another run
+id then, so that nobody takes the run that is there for its own. ``done`` counts the batches that were taken
 out because their run is stored and the entry of every event says so: whoever has read the entries before the
 document moved on has to read them again.
 
@@ -72,8 +74,8 @@ class Group:
         """The captured values, for the run id."""
         return "-".join(value for value in (self.values or {}).values() if value)
 
-    def run_id(self, first: str, *, readable: bool) -> str:
-        """Return the run id of the batch whose first event has this event id."""
+    def batch_id(self, first: str, *, readable: bool) -> str:
+        """Return the id of the batch whose first event has this event id; it looks like a run id."""
         label = "".join(char if char.isascii() and char.isalnum() else "-" for char in self.label[:100])
         part = "-".join(filter(None, label.split("-"))) if readable else ""
         return f"s3_{part}_{_digest([self.id, first])}" if part else f"s3_{_digest([self.id, first])}"
@@ -97,7 +99,7 @@ class Joining:
 
     Attributes:
         event_id: Of the event.
-        run_id: Of the batch, should this be its first event.
+        batch_id: Of the batch, should this be its first event.
         object_bytes: Of its object.
         conf_bytes: Of its JSON form.
         part: Name of its object among those that a manifest lists; empty where there is none.
@@ -108,7 +110,7 @@ class Joining:
     """
 
     event_id: str
-    run_id: str
+    batch_id: str
     object_bytes: int
     conf_bytes: int
     part: str
@@ -123,12 +125,12 @@ class Member:
     """An event that is in a batch.
 
     Attributes:
-        run_id: Of its batch; empty: it is in none, too much of its group waits for runs.
+        batch_id: Of its batch; empty: it is in none, too much of its group waits for runs.
         is_new: It was in none before.
         is_unread: It is the manifest of an open batch, and what it lists is not known yet.
     """
 
-    run_id: str
+    batch_id: str
     is_new: bool
     is_unread: bool = False
 
@@ -138,7 +140,8 @@ class ClosedBatch:
     """A batch that gets its run.
 
     Attributes:
-        run_id: Of its run.
+        batch_id: As when it was open.
+        run_id: Of its run: the same events of a batch have the same, any others another.
         number: Of the group's batches, from 1, as far as the ledger remembers.
         members: Event ids, in the order in which they came.
         opened_at, closed_at: Seconds since the epoch.
@@ -150,6 +153,7 @@ class ClosedBatch:
         follows: Of the batch before: its ``run_id``, and what it was ``closed_by``; None: there was none.
     """
 
+    batch_id: str
     run_id: str
     number: int
     members: tuple[str, ...]
@@ -169,13 +173,13 @@ class View:
 
     Attributes:
         closed: Batches that have no run yet, or whose run nobody has noted.
-        open_run_id: Of the run that the open batch will have; empty where none is open.
+        open_batch_id: Of the open batch; empty where none is open.
         opened_at: When it was opened,
         closes_at: and when it is closed if nothing new comes. Seconds since the epoch.
     """
 
     closed: tuple[ClosedBatch, ...]
-    open_run_id: str = ""
+    open_batch_id: str = ""
     opened_at: float = float("inf")
     closes_at: float = float("inf")
 
@@ -213,7 +217,7 @@ def joined(body: Body | None, joining: Joining, batch: Batch, now: float) -> tup
     body = body or {"done": 0, "number": 1, "open": None, "closed": [], "previous": None}
     for one in [*body["closed"], *([body["open"]] if body["open"] else [])]:
         if joining.event_id in one["members"]:
-            return body, Member(one["run_id"], False, _is_unread(body, one, joining))
+            return body, Member(one["batch_id"], False, _is_unread(body, one, joining))
     if body["done"] != joining.done:
         return body, None
     if sum(len(one["members"]) for one in body["closed"]) >= _MOST_CLOSED:
@@ -224,13 +228,13 @@ def joined(body: Body | None, joining: Joining, batch: Batch, now: float) -> tup
     opened = body["open"]
     reason = _is_full(opened, batch) or ("alone" if joining.is_alone else "")
     body = _closed(body, reason, now) if reason else body
-    return body, Member(opened["run_id"], True, _is_unread(body, opened, joining))
+    return body, Member(opened["batch_id"], True, _is_unread(body, opened, joining))
 
 
-def listed(body: Body | None, run_id: str, parts: Sequence[str] | None, fault: str) -> Body | None:
+def listed(body: Body | None, batch_id: str, parts: Sequence[str] | None, fault: str) -> Body | None:
     """Note what the manifest of the open batch lists; None: it could not be read, and why."""
     one = body and body["open"]
-    if body is None or not one or one["run_id"] != run_id or one["manifest"] is not None:
+    if body is None or not one or one["batch_id"] != batch_id or one["manifest"] is not None:
         return body
     return {**body, "open": {**one, "manifest": {"parts": parts, "fault": fault}}}
 
@@ -257,11 +261,11 @@ def looked(
     one = body["open"]
     if not one:
         return body, View(closed)
-    return body, View(closed, one["run_id"], one["opened_at"], _closes(one, batch, since)[0])
+    return body, View(closed, one["batch_id"], one["opened_at"], _closes(one, batch, since)[0])
 
 
 def finished(body: Body | None, run_id: str) -> Body | None:
-    """Take a batch out whose run is stored, and whose entries say so."""
+    """Take a batch out whose run is stored, and whose entries say so: its run id tells it from others."""
     left = [] if body is None else [one for one in body["closed"] if one["run_id"] != run_id]
     if body is None or len(left) == len(body["closed"]):
         return body
@@ -269,7 +273,7 @@ def finished(body: Body | None, run_id: str) -> Body | None:
 
 
 def _with(one: Body | None, number: int, joining: Joining, now: float) -> Body:
-    fresh = {"run_id": joining.run_id, "number": number, "members": [], "opened_at": now}
+    fresh = {"batch_id": joining.batch_id, "number": number, "members": [], "opened_at": now}
     one = one or {**fresh, "object_bytes": 0, "conf_bytes": 0, "marked": False, "parts": [], "manifest": None}
     return {
         **one,
@@ -283,7 +287,7 @@ def _with(one: Body | None, number: int, joining: Joining, now: float) -> Body:
 
 
 def _is_unread(body: Body, one: Body, joining: Joining) -> bool:
-    is_open = body["open"] is not None and body["open"]["run_id"] == one["run_id"]
+    is_open = body["open"] is not None and body["open"]["batch_id"] == one["batch_id"]
     return joining.is_manifest and is_open and one["manifest"] is None
 
 
@@ -315,14 +319,16 @@ def _closes(one: Body, batch: Batch, since: float) -> tuple[float, str]:
 
 def _closed(body: Body, reason: str, now: float) -> Body:
     """Close the open batch; the next event opens another."""
-    one = {**body["open"], "closed_by": reason, "closed_at": now, "follows": body["previous"]}
-    previous = {"run_id": one["run_id"], "closed_by": reason}
+    run_id = _run_id(body["open"]["batch_id"], body["open"]["members"])
+    told = {"run_id": run_id, "closed_by": reason, "closed_at": now, "follows": body["previous"]}
+    one = {**body["open"], **told}
+    previous = {"run_id": run_id, "closed_by": reason}
     closed = [*body["closed"], one]
     return {**body, "open": None, "closed": closed, "number": body["number"] + 1, "previous": previous}
 
 
 def _read_closed(one: Body) -> ClosedBatch:
-    names = ("run_id", "number", "opened_at", "closed_at", "closed_by", "object_bytes", "follows")
+    names = ("batch_id", "run_id", "number", "opened_at", "closed_at", "closed_by", "object_bytes", "follows")
     manifest = one["manifest"] or {"parts": None, "fault": ""}
     return ClosedBatch(
         members=tuple(one["members"]),
@@ -331,6 +337,11 @@ def _read_closed(one: Body) -> ClosedBatch:
         fault=manifest["fault"],
         **{name: one[name] for name in names},
     )
+
+
+def _run_id(batch_id: str, members: Sequence[str]) -> str:
+    # Whichever came first: they may come again to a ledger that knows none of them.
+    return f"{batch_id.rpartition('_')[0]}_{_digest(sorted(members))}"
 
 
 def _digest(parts: Sequence[Any]) -> str:

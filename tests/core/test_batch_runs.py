@@ -275,25 +275,6 @@ async def test_a_lapsed_message_is_held_no_longer_and_its_group_is_found_again()
     assert (len(world.batches), world.fates) == (1, {"m1": "acknowledged"})
 
 
-async def test_a_group_that_the_ledger_lost_is_joined_anew() -> None:
-    world = World()
-    await world.dispatch(upload(1, "a"))
-    world.store._documents.clear()
-    await world.dispatch(after=1)
-    assert (world.held, world.fates) == (0, {"m1": "released"})
-
-
-async def test_an_event_that_the_ledger_lost_keeps_its_batch_from_running_with_the_reason() -> None:
-    world = World(Batch(by=BY, idle_seconds=60))
-    await world.dispatch(upload(1, "a"))
-    (item,) = [name for name in world.store._documents if name.startswith("item/")]
-    del world.store._documents[item]
-    await world.dispatch(after=60)
-    assert "has lost events" in world.inbox.fates["m1"][1]
-    await world.dispatch(upload(1, "a"), after=60)
-    assert len(world.batches) == 1
-
-
 async def test_an_event_that_a_reconciliation_has_named_has_the_run_that_it_made() -> None:
     world = World(Batch(by=BY, count=2))
     listed = ObjectEvent(
