@@ -115,10 +115,10 @@ class BatchRuns:
         found = await self.groups.join(asked)
         self._gathered = {(event_id(w.event), w.route.dag_id): f for w, f in zip(asked, found, strict=True)}
 
-        for event, gathered in zip((event for event, _ in wanted), found, strict=True):
+        for one, gathered in zip(asked, found, strict=True):
             if gathered.is_unread and self.manifests is not None:
-                parts, fault = await _parts(event, self.manifests)
-                await self.groups.note_manifest(gathered, parts, fault)
+                parts, fault = await _parts(one.event, self.manifests)
+                await self.groups.note_manifest(gathered, parts, fault, most=one.batch.count)
 
     def outcome(self, event: ObjectEvent, route: Route) -> Outcome | None:
         """Return what became of an event that was taken; None: it was not."""

@@ -164,14 +164,18 @@ class Groups:
         now = self.ledger.now()
         return self._change(group.name, partial(joined, joining=joining, batch=batch, now=now))
 
-    async def note_manifest(self, found: Gathered, parts: Sequence[Location] | None, fault: str) -> None:
+    async def note_manifest(
+        self, found: Gathered, parts: Sequence[Location] | None, fault: str, *, most: int
+    ) -> None:
         """Note what the manifest of an open batch lists; None: it could not be read, and why.
+
+        One of more objects than ``most`` is not kept.
 
         Raises:
             OutageError: The ledger is away.
         """
         names = None if parts is None else [part_name(*part) for part in parts]
-        step = partial(_listed, batch_id=found.batch_id, parts=names, fault=fault)
+        step = partial(_listed, batch_id=found.batch_id, parts=names, fault=fault, most=most)
         await self.ledger.change([self._change(found.group.name, step)])
 
     async def _done(self, groups: Sequence[Group]) -> dict[str, int]:

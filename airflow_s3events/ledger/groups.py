@@ -5,6 +5,8 @@ no run yet::
 
     {"done": 3, "number": 5, "open": {...} or None, "closed": [{...}], "previous": {...} or None}
 
+It stays small enough for every store: an event that it has no room for is in no batch, and comes again.
+
 Which events belong together is decided here, in one step of one document, and nowhere else: so it is the
 same for all dispatchers, and after every kill. The batch id is made of its first event, which is in no other
 batch; the run id of all its events, when it is closed. Both stand in the document: settings may
@@ -31,8 +33,16 @@ from airflow_s3events.routing import Batch
 
 Body = dict[str, Any]
 
-#: Events in closed batches of one group; more are not taken, since DynamoDB's documents have 400 KB at most.
-_MOST_CLOSED = 3_000
+#: Bytes of JSON that an event may take a document to: DynamoDB's have 400 KB at most. What else may come is
+#: what a manifest lists, 40 KB for the largest batch that there may be, and what closing says.
+_MOST_BYTES = 300_000
+#: Characters of the reason why a manifest could not be read, each up to 12 bytes of JSON.
+_FAULT_LENGTH = 1_000
+_CHARACTER_BYTES = 12
+#: Bytes of JSON: of an event id, of the name of a part, and of a batch without both, its fault and its names.
+_MEMBER_BYTES = 44
+_PART_BYTES = 20
+_BATCH_BYTES = 350
 
 #: Why a batch was closed, for people; the names stand in the conf.
 CLOSED_BY: Mapping[str, str] = {
@@ -220,23 +230,32 @@ def joined(body: Body | None, joining: Joining, batch: Batch, now: float) -> tup
             return body, Member(one["batch_id"], False, _is_unread(body, one, joining))
     if body["done"] != joining.done:
         return body, None
-    if sum(len(one["members"]) for one in body["closed"]) >= _MOST_CLOSED:
+    grown, opened = _grown(body, joining, batch, now)
+    if _bytes_of(grown) > _MOST_BYTES:
         return body, Member("", False)
-    if body["open"] and body["open"]["conf_bytes"] + joining.conf_bytes > batch.conf_bytes:
-        body = _closed(body, "conf_bytes", now)
-    body = {**body, "open": _with(body["open"], body["number"], joining, now)}
-    opened = body["open"]
-    reason = _is_full(opened, batch) or ("alone" if joining.is_alone else "")
-    body = _closed(body, reason, now) if reason else body
-    return body, Member(opened["batch_id"], True, _is_unread(body, opened, joining))
+    return grown, Member(opened["batch_id"], True, _is_unread(grown, opened, joining))
 
 
-def listed(body: Body | None, batch_id: str, parts: Sequence[str] | None, fault: str) -> Body | None:
-    """Note what the manifest of the open batch lists; None: it could not be read, and why."""
+def listed(
+    body: Body | None, batch_id: str, parts: Sequence[str] | None, fault: str, *, most: int
+) -> Body | None:
+    """Note what the manifest of the open batch lists.
+
+    Args:
+        body: The document.
+        batch_id: Of the batch that was open when the manifest came.
+        parts: Names of the objects; None: it could not be read,
+        fault: and why.
+        most: Events that a batch has at most: a manifest of more is never complete, and not kept.
+    """
     one = body and body["open"]
     if body is None or not one or one["batch_id"] != batch_id or one["manifest"] is not None:
         return body
-    return {**body, "open": {**one, "manifest": {"parts": parts, "fault": fault}}}
+    names = None if parts is None else sorted(set(parts))
+    if names is not None and len(names) > most:
+        fault = f"it lists {len(names)} objects, and a batch has {most} at most (count)"
+        names = None
+    return {**body, "open": {**one, "manifest": {"parts": names, "fault": fault[:_FAULT_LENGTH]}}}
 
 
 def looked(
@@ -270,6 +289,33 @@ def finished(body: Body | None, run_id: str) -> Body | None:
     if body is None or len(left) == len(body["closed"]):
         return body
     return {**body, "closed": left, "done": body["done"] + 1}
+
+
+def _grown(body: Body, joining: Joining, batch: Batch, now: float) -> tuple[Body, Body]:
+    """Put an event into the open batch; return the document, and the batch as it was when it was open."""
+    if body["open"] and body["open"]["conf_bytes"] + joining.conf_bytes > batch.conf_bytes:
+        body = _closed(body, "conf_bytes", now)
+    opened = _with(body["open"], body["number"], joining, now)
+    body = {**body, "open": opened}
+    reason = _is_full(opened, batch) or ("alone" if joining.is_alone else "")
+    return (_closed(body, reason, now) if reason else body), opened
+
+
+def _bytes_of(body: Body) -> int:
+    """Return how many bytes of JSON a document has at most; to write it out takes too long for each event."""
+    closed = sum(map(_batch_bytes, body["closed"]))
+    one = body["open"]
+    if not one:
+        return closed
+    manifest = one["manifest"] or {"parts": None, "fault": ""}
+    parts = len(one["parts"]) + len(manifest["parts"] or ())
+    return closed + _batch_bytes({**one, "fault": manifest["fault"]}) + _PART_BYTES * parts
+
+
+def _batch_bytes(one: Body) -> int:
+    # Its id, its run id and that of the batch before are of one length.
+    names = 3 * len(one["batch_id"]) + _CHARACTER_BYTES * len(one["fault"])
+    return _BATCH_BYTES + names + _MEMBER_BYTES * len(one["members"])
 
 
 def _with(one: Body | None, number: int, joining: Joining, now: float) -> Body:
@@ -319,24 +365,27 @@ def _closes(one: Body, batch: Batch, since: float) -> tuple[float, str]:
 
 def _closed(body: Body, reason: str, now: float) -> Body:
     """Close the open batch; the next event opens another."""
-    run_id = _run_id(body["open"]["batch_id"], body["open"]["members"])
-    told = {"run_id": run_id, "closed_by": reason, "closed_at": now, "follows": body["previous"]}
-    one = {**body["open"], **told}
+    opened = body["open"]
+    run_id = _run_id(opened["batch_id"], opened["members"])
+    manifest = opened["manifest"] or {"parts": None, "fault": ""}
+    names = ("batch_id", "number", "members", "opened_at", "object_bytes")
+    one = {
+        **{name: opened[name] for name in names},
+        "run_id": run_id,
+        "closed_at": now,
+        "closed_by": reason,
+        "listed": None if manifest["parts"] is None else len(manifest["parts"]),
+        "missing": _missing(opened) or 0,
+        "fault": manifest["fault"],
+        "follows": body["previous"],
+    }
     previous = {"run_id": run_id, "closed_by": reason}
     closed = [*body["closed"], one]
     return {**body, "open": None, "closed": closed, "number": body["number"] + 1, "previous": previous}
 
 
 def _read_closed(one: Body) -> ClosedBatch:
-    names = ("batch_id", "run_id", "number", "opened_at", "closed_at", "closed_by", "object_bytes", "follows")
-    manifest = one["manifest"] or {"parts": None, "fault": ""}
-    return ClosedBatch(
-        members=tuple(one["members"]),
-        listed=None if manifest["parts"] is None else len(set(manifest["parts"])),
-        missing=_missing(one) or 0,
-        fault=manifest["fault"],
-        **{name: one[name] for name in names},
-    )
+    return ClosedBatch(**{**one, "members": tuple(one["members"])})
 
 
 def _run_id(batch_id: str, members: Sequence[str]) -> str:

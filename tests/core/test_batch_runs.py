@@ -135,7 +135,7 @@ async def test_a_closed_batch_of_a_paused_dag_waits_in_the_queue() -> None:
 async def test_what_comes_to_a_group_of_which_too_much_waits_for_runs_is_put_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(groups, "_MOST_CLOSED", 1)
+    monkeypatch.setattr(groups, "_MOST_BYTES", 800)
     world = World(Batch(by=BY, count=1))
     world.runs.paused.add("process")
     await world.dispatch(upload(1, "a"))

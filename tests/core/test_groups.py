@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_s3events.ledger.groups import (
@@ -123,12 +125,6 @@ class TestJoining:
     def test_an_event_of_no_group_is_a_batch_at_once(self) -> None:
         assert closed_by(body_of("a", is_alone=True), 0.0, Batch(by=BY)) == "alone"
 
-    def test_where_thousands_wait_for_runs_nothing_new_is_taken(self) -> None:
-        body = body_of("a", batch=Batch(by=BY, count=1))
-        body["closed"][0]["members"] = ["a", *(str(number) for number in range(2_999))]
-        assert joined(body, joining("b"), Batch(by=BY), 1.0) == (body, Member("", False))
-        assert joined(body, joining("7"), Batch(by=BY), 1.0)[1] == Member("batch a", False)
-
     def test_a_batch_says_what_it_follows(self) -> None:
         body = body_of("a", "b", batch=Batch(by=BY, count=1))
         _, view = view_of(body, 1.0)
@@ -184,6 +180,76 @@ class TestClosing:
         assert view_of(after, 1.0)[1].closed == (second,)
 
 
+def long_joining(number: int, **members: Any) -> Joining:
+    """An event whose names are as long as they may be."""
+    text = f"{number:040x}"
+    names = {"event_id": text, "batch_id": f"s3_{'x' * 100}_{text}", "part": text[-16:]}
+    return joining("", **names, object_bytes=5 * 2**40, **members)
+
+
+@cache
+def crowded(count: int) -> Any:
+    """The document of a group that has no room for one event more, in batches of so many."""
+    body, batch, has_room = None, Batch(by=BY, count=count, conf_bytes=8_388_608), True
+    for number in range(10_000):
+        if has_room:
+            body, member = joined(body, long_joining(number), batch, 1_800_000_000.123456)
+            has_room = member is not None and bool(member.batch_id)
+    assert not has_room
+    return body
+
+
+class TestRoom:
+    @pytest.mark.parametrize("count", [1, 10, 2_000])
+    def test_what_there_is_no_room_for_is_taken_when_a_batch_has_its_run(self, count: int) -> None:
+        batch = Batch(by=BY, count=count, conf_bytes=8_388_608)
+        assert joined(crowded(count), long_joining(9_999), batch, 1.0) == (crowded(count), Member("", False))
+        assert joined(crowded(count), long_joining(0), batch, 1.0)[1] == Member(
+            long_joining(0).batch_id, False
+        )
+        less = finished(crowded(count), crowded(count)["closed"][0]["run_id"])
+        assert joined(less, long_joining(9_999, done=1), batch, 1.0)[1] is not None
+
+    @pytest.mark.parametrize(("count", "events"), [(1, 350), (10, 2_400), (2_000, 5_500)])
+    def test_there_is_room_for_thousands_of_events_and_hundreds_of_batches(
+        self, count: int, events: int
+    ) -> None:
+        body = crowded(count)
+        batches = [*body["closed"], *([body["open"]] if body["open"] else [])]
+        assert sum(len(one["members"]) for one in batches) > events
+
+    @settings(deadline=None)
+    @given(
+        start=st.sampled_from([0, 1, 10, 2_000]),
+        count=st.integers(1, 2_000),
+        steps=st.lists(
+            st.one_of(
+                st.tuples(st.just("join"), st.integers(1, 80)),
+                st.tuples(st.just("close"), st.just(0)),
+                st.tuples(st.just("manifest"), st.integers(0, 8_000)),
+                st.tuples(st.just("fault"), st.integers(0, 30_000)),
+            ),
+            max_size=12,
+        ),
+    )
+    def test_a_document_is_smaller_than_a_store_takes_whatever_comes(
+        self, start: int, count: int, steps: list[tuple[str, int]]
+    ) -> None:
+        body = crowded(start) if start else None
+        batch, number, now = Batch(by=BY, count=count), 10_000, 1_800_000_000.123456
+        for step, size in steps:
+            for _ in range(size if step == "join" else 0):
+                number += 1
+                body, _ = joined(body, long_joining(number, is_manifest=True), batch, now)
+            if step == "close":
+                body, _ = looked(body, batch, now, since=0.0, needs_room=True)
+            elif body and body["open"]:
+                parts = [f"{part:016x}" for part in range(size)] if step == "manifest" else None
+                name = body["open"]["batch_id"]
+                body = listed(body, name, parts, "\U0001f4a5" * size, most=batch.count)
+            assert len(json.dumps(body)) < 400_000
+
+
 class TestManifests:
     batch = Batch(by=BY, idle_seconds=None, manifest="manifest.json")
 
@@ -202,34 +268,42 @@ class TestManifests:
 
     def test_one_that_was_read_or_whose_batch_is_closed_has_not(self) -> None:
         manifest = joining("m", part="m", is_manifest=True)
-        body = listed(self.body("m"), "batch m", ["a"], "")
+        body = listed(self.body("m"), "batch m", ["a"], "", most=500)
         assert joined(body, manifest, self.batch, 1.0)[1] == Member("batch m", False)
         alone = replace(manifest, is_alone=True)
         assert joined(None, alone, self.batch, 1.0)[1] == Member("batch m", True)
 
     def test_the_batch_is_closed_when_all_that_is_listed_has_come(self) -> None:
-        body = listed(self.body("a", "m"), "batch a", ["a", "b", "b"], "")
+        body = listed(self.body("a", "m"), "batch a", ["a", "b", "b"], "", most=500)
         assert closed_by(body, 1.0, self.batch) is None
         body, _ = joined(body, joining("b", part="b"), self.batch, 5.0)
         (closed,) = view_of(body, 5.0, self.batch)[1].closed
         assert (closed.closed_by, closed.listed, closed.missing) == ("manifest", 2, 0)
 
     def test_what_is_missing_when_something_else_closes_it_is_counted(self) -> None:
-        body = listed(self.body("a", "m"), "batch a", ["a", "b"], "")
+        body = listed(self.body("a", "m"), "batch a", ["a", "b"], "", most=500)
         (closed,) = view_of(body, 3_600.0, self.batch)[1].closed
         assert (closed.closed_by, closed.listed, closed.missing) == ("age", 2, 1)
 
+    def test_one_that_lists_more_than_a_batch_may_have_is_not_kept_and_that_is_told(self) -> None:
+        body = listed(self.body("m"), "batch m", ["a", "b", "b", "c"], "", most=2)
+        assert body is not None
+        assert body["open"]["manifest"]["parts"] is None
+        (closed,) = view_of(body, 3_600.0, self.batch)[1].closed
+        fault = "it lists 3 objects, and a batch has 2 at most (count)"
+        assert (closed.closed_by, closed.listed, closed.fault) == ("age", None, fault)
+
     def test_one_that_cannot_be_read_closes_nothing_and_its_fault_is_told(self) -> None:
-        body = listed(self.body("m"), "batch m", None, "it is there no more")
+        body = listed(self.body("m"), "batch m", None, "it is there no more", most=500)
         (closed,) = view_of(body, 3_600.0, self.batch)[1].closed
         assert (closed.closed_by, closed.listed, closed.fault) == ("age", None, "it is there no more")
 
     def test_what_it_lists_is_noted_once_and_for_the_open_batch_only(self) -> None:
-        body = listed(self.body("m"), "batch m", ["a"], "")
+        body = listed(self.body("m"), "batch m", ["a"], "", most=500)
         for other, batch_id in ((body, "batch m"), (self.body("m"), "batch x"), (None, "batch m")):
-            assert listed(other, batch_id, ["b"], "") == other
+            assert listed(other, batch_id, ["b"], "", most=500) == other
         shut = view_of(self.body("m"), 0.0, self.batch, needs_room=True)[0]
-        assert listed(shut, "batch m", ["b"], "") == shut
+        assert listed(shut, "batch m", ["b"], "", most=500) == shut
 
 
 class TestGroup:
