@@ -99,6 +99,8 @@ class BatchRuns:
     _held: dict[str, Held] = field(default_factory=dict)
     #: Of each batch that a message is held for: its group and route.
     _where: dict[BatchName, tuple[Group, Route]] = field(default_factory=dict)
+    #: Batches whose run was refused.
+    _refused: set[BatchName] = field(default_factory=set)
     #: Event id and DAG id of what was taken last.
     _gathered: dict[tuple[str, str], Gathered] = field(default_factory=dict)
 
@@ -157,10 +159,9 @@ class BatchRuns:
         self._forget_lapsed()
         views = await self._look()
         shut: dict[BatchName, Closed] = {}
-        for name, (group, route) in self._groups().items():
-            for closed in () if (view := views[name]) is None else view.closed:
-                if (reason := await self._start(group, route, closed)) is not None:
-                    shut[route.dag_id, closed.batch_id] = reason
+        for group, route, closed in self._closed(views):
+            if (reason := await self._start(group, route, closed)) is not None:
+                shut[route.dag_id, closed.batch_id] = reason
         views = await self.groups.look(self._groups())
         await self._settle(views)
         self._wake(views)
@@ -186,6 +187,16 @@ class BatchRuns:
             views |= await self.groups.look({oldest: self._groups()[oldest]}, needs_room=True)
         return views
 
+    def _closed(self, views: Mapping[str, View | None]) -> list[tuple[Group, Route, ClosedBatch]]:
+        """Return closed batches, those last that were refused before: they may close the gate for others."""
+        closed = [
+            (group, route, one)
+            for name, (group, route) in self._groups().items()
+            if (view := views[name]) is not None
+            for one in view.closed
+        ]
+        return sorted(closed, key=lambda one: (one[1].dag_id, one[2].batch_id) in self._refused)
+
     async def _start(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
         """See to it that a closed batch has its run, and note it; return why it cannot have one now."""
         gate = self.gates[route.dag_id]
@@ -195,6 +206,7 @@ class BatchRuns:
         try:
             return await self._make(group, route, closed)
         except RouteError as error:
+            self._refused.add((route.dag_id, closed.batch_id))
             return gate.refuse(error)
         except (ChannelError, OutageError):
             raise
@@ -205,6 +217,10 @@ class BatchRuns:
 
     async def _make(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
         rest = await self.groups.rest_of(group, closed)
+        if rest is None:
+            # Nothing that the DAG could help: its gate stays open.
+            reason = f"the ledger has lost events of batch {closed.run_id} of DAG {group.dag_id!r}"
+            return Closed(reason, _NOT_STORED_SECONDS, refused=True)
         if rest.events and not rest.is_stored:
             ordered = _in_order(rest.events)
             is_new = await self._create(route, closed, ordered, _about(group, closed))

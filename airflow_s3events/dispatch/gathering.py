@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from airflow_s3events.events import ObjectEvent
-from airflow_s3events.exceptions import LedgerOutageError, RouteError
+from airflow_s3events.exceptions import LedgerOutageError
 from airflow_s3events.identity import event_id
 from airflow_s3events.ledger import Decision, Ledger
 from airflow_s3events.ledger.entries import Body, read_entry
@@ -214,14 +214,13 @@ class Groups:
             changes.append(self._change(group.name, step))
         return dict(zip(groups, await self.ledger.change(changes), strict=True))
 
-    async def rest_of(self, group: Group, closed: ClosedBatch) -> Rest:
-        """Return the events of a closed batch of which no run is noted yet.
+    async def rest_of(self, group: Group, closed: ClosedBatch) -> Rest | None:
+        """Return the events of a closed batch of which no run is noted yet; None: the ledger has lost one.
 
         An event of which another run is noted is in that run, and left out.
 
         Raises:
             OutageError: The ledger is away.
-            RouteError: The ledger has lost one.
         """
         names = {member: item_name(member, group.dag_id) for member in closed.members}
         documents = await self.ledger.store.read(list(names.values()))
@@ -229,7 +228,7 @@ class Groups:
         runs = await self.runs_of((member, group.dag_id) for member in closed.members)
         left = [name for member, name in names.items() if (member, group.dag_id) not in runs]
         if not all(name in documents and "event" in documents[name].body for name in left):
-            raise RouteError(f"the ledger has lost events of batch {closed.run_id} of DAG {group.dag_id!r}")
+            return None
         return Rest([documents[name].body["event"] for name in left], closed.run_id in runs.values())
 
     async def finish(self, group: Group, closed: ClosedBatch, events: Sequence[Mapping[str, Any]]) -> None:

@@ -129,3 +129,15 @@ async def test_where_no_more_may_be_held_and_all_groups_were_lost_what_is_held_i
     world.dispatcher.batches.max_held = 1
     await world.dispatch(after=1)
     assert (world.fates, world.held) == ({"m1": "released"}, 0)
+
+
+async def test_a_batch_of_which_an_event_was_lost_keeps_no_other_batch_from_its_run() -> None:
+    world = World(Batch(by=BY, count=1))
+    world.runs.paused.add("process")
+    await world.dispatch(upload(1, "a"))
+    world.runs.paused.clear()
+    (item,) = [name for name in world.store._documents if name.startswith("item/")]
+    del world.store._documents[item]
+    for number in range(2, 8):
+        await world.dispatch(upload(number, f"f{number}"), upload(20 + number, "a", day="1"), after=60)
+        assert set(world.fates.values()) == {"acknowledged"}

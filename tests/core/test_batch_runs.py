@@ -159,6 +159,16 @@ async def test_what_its_dag_refuses_for_too_long_is_a_dead_letter_with_the_reaso
     assert len(world.batches) == 1
 
 
+async def test_a_batch_whose_run_is_refused_each_time_keeps_no_later_one_from_its_run() -> None:
+    world = World(Batch(by=BY, count=1))
+    world.runs.unstorable.add("in/2026-01-01/bad")
+    for receive in range(1, 6):
+        await world.dispatch(upload(1, "bad", receive_count=receive), after=700)
+        assert world.fates == {"m1": "released"}
+    await world.dispatch(upload(1, "bad", receive_count=6), upload(2, "a"), after=700)
+    assert world.fates == {"m1": "released", "m2": "acknowledged"}
+
+
 async def test_a_fault_of_ours_with_one_batch_stops_nothing_else(caplog: Any) -> None:
     world = World(Batch(by=BY, count=1))
     world.runs.fault = ZeroDivisionError("!")
