@@ -107,17 +107,16 @@ class BatchRuns:
     def __len__(self) -> int:
         return len(self._held)
 
-    async def take(self, wanted: Sequence[tuple[ObjectEvent, Route]]) -> None:
+    async def take(self, wanted: Sequence[Wanted]) -> None:
         """Put the events of one batch of messages into their groups, in bulk.
 
         Raises:
             OutageError: The ledger is away.
         """
-        asked = [Wanted(event, route) for event, route in wanted]
-        found = await self.groups.join(asked)
-        self._gathered = {(event_id(w.event), w.route.dag_id): f for w, f in zip(asked, found, strict=True)}
+        found = await self.groups.join(wanted)
+        self._gathered = {(event_id(w.event), w.route.dag_id): f for w, f in zip(wanted, found, strict=True)}
 
-        for one, gathered in zip(asked, found, strict=True):
+        for one, gathered in zip(wanted, found, strict=True):
             if gathered.is_unread and self.manifests is not None:
                 parts, fault = await _parts(one.event, self.manifests)
                 await self.groups.note_manifest(gathered, parts, fault, most=one.batch.count)
@@ -353,13 +352,12 @@ def wanted_of(
     enricher: Enricher,
     verdict: Callable[[ObjectEvent], Verdict | None],
     oldest: datetime | None,
-) -> list[tuple[ObjectEvent, Route]]:
+) -> list[Wanted]:
     """Return the events of a batch of messages that go into groups, each with its route."""
-    wanted: list[tuple[ObjectEvent, Route]] = []
+    wanted: list[Wanted] = []
     for event in events_in(batch, oldest):
         known = verdict(event)
-        # One that a reconciliation has named has a run of its own.
-        if known is None or known.identity == event_id(event):
-            enriched, match = enricher.known(event)
-            wanted += [(enriched, route) for route in match.routes if route.batch is not None]
+        identity = event_id(event) if known is None else known.identity
+        enriched, match = enricher.known(event)
+        wanted += [Wanted(enriched, route, identity) for route in match.routes if route.batch is not None]
     return wanted

@@ -79,10 +79,28 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An event, as its run shall have it, and its route, which has a ``batch``."""
+    """An event that is to be in a group.
+
+    Attributes:
+        event: As its run shall have it.
+        route: It has a ``batch``.
+        identity: The event id by which a ledger knows what was written: another's, where a reconciliation or
+            a copy has named it first.
+    """
 
     event: ObjectEvent
     route: Route
+    identity: str
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """The events, each with its DAG, one of which may have its run."""
+        return [(one, self.route.dag_id) for one in (event_id(self.event), self.identity)]
+
+    @property
+    def group(self) -> Group:
+        """The group that it is in by the settings of today."""
+        return group_of(self.event, self.route.dag_id, self.route.name, self.batch)
 
     @property
     def batch(self) -> Batch:
@@ -113,22 +131,29 @@ class Groups:
         Raises:
             OutageError: The ledger is away.
         """
-        groups = await self._keep(wanted)
-        found: dict[int, Gathered] = {}
+        runs = await self.runs_of(name for one in wanted for name in one.names)
+        found = {
+            seat: Gathered(one.group, run_id=runs[name])
+            for seat, one in enumerate(wanted)
+            for name in one.names
+            if name in runs
+        }
+        kept_now = await self._keep({seat: one for seat, one in enumerate(wanted) if seat not in found})
         for _ in range(_TRIES):
-            left = [seat for seat in range(len(wanted)) if seat not in found]
+            left = {seat: one for seat, one in kept_now.items() if seat not in found}
             if not left:
                 return [found[seat] for seat in range(len(wanted))]
-            await self._join_some({seat: (wanted[seat], groups[seat]) for seat in left}, found)
+            await self._join_some(left, found)
         raise LedgerOutageError("the ledger: batches of a group are finished by others all the time")
 
-    async def _keep(self, wanted: Sequence[Wanted]) -> list[Group]:
+    async def _keep(self, wanted: Mapping[int, Wanted]) -> dict[int, tuple[Wanted, Group]]:
+        """Keep events; return each with the group that it came to first."""
         changes = []
-        for one in wanted:
-            group = group_of(one.event, one.route.dag_id, one.route.name, one.batch)
+        for one in wanted.values():
             name = item_name(event_id(one.event), one.route.dag_id)
-            changes.append(self._change(name, partial(kept, group=group, event=one.data)))
-        return await self.ledger.change(changes)
+            changes.append(self._change(name, partial(kept, group=one.group, event=one.data)))
+        groups = await self.ledger.change(changes)
+        return {seat: (one, group) for (seat, one), group in zip(wanted.items(), groups, strict=True)}
 
     async def _join_some(self, left: Mapping[int, tuple[Wanted, Group]], found: dict[int, Gathered]) -> None:
         # In this order: a batch is taken out of its group after the entries of its events say what run they

@@ -12,7 +12,7 @@ import pytest
 from airflow_s3events.context import events_of_run
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.identity import event_id
-from airflow_s3events.ledger import groups
+from airflow_s3events.ledger import Decision, groups
 from airflow_s3events.routing import Batch, Route, Routes
 from airflow_s3events.settlement import RunState
 from airflow_s3events.testing import Clock, InMemoryDispatcher, InMemoryQueue, bodies
@@ -77,9 +77,10 @@ async def test_an_event_that_comes_again_after_its_run_is_deleted_and_its_entry_
 
 async def test_nothing_of_the_event_stays_in_the_ledger_but_its_entry() -> None:
     world = World(Batch(by=BY, count=1))
-    await world.dispatch(upload(1, "a"))
-    (item,) = [name for name in world.store._documents if name.startswith("item/")]
-    assert (await world.store.read([item]))[item].body == {}
+    for _ in range(2):
+        await world.dispatch(upload(1, "a"))
+        (item,) = [name for name in world.store._documents if name.startswith("item/")]
+        assert (await world.store.read([item]))[item].body == {}
 
 
 async def test_a_run_that_was_made_and_not_noted_is_found_by_who_comes_after() -> None:
@@ -285,20 +286,47 @@ async def test_a_lapsed_message_is_held_no_longer_and_its_group_is_found_again()
     assert (len(world.batches), world.fates) == (1, {"m1": "acknowledged"})
 
 
-async def test_an_event_that_a_reconciliation_has_named_has_the_run_that_it_made() -> None:
-    world = World(Batch(by=BY, count=2))
-    listed = ObjectEvent(
+def listed(name: str) -> ObjectEvent:
+    """What a reconciliation finds of an object that ``upload`` tells of."""
+    return ObjectEvent(
         event_name="s3-listing",
         event_type="ObjectCreated:Listed",
         bucket="landing",
-        key="in/2026-01-01/a",
+        key=f"in/2026-01-01/{name}",
         envelope="s3-listing",
         size=3,
     )
-    await world.ledger.judge([(listed, ["process"])], origin="reconcile/x")
+
+
+async def test_an_event_that_has_had_its_run_by_a_reconciliation_has_no_other() -> None:
+    world = World(Batch(by=BY, count=1))
+    await world.ledger.judge([(listed("a"), ["process"])], origin="reconcile/x")
+    started = Decision(event=listed("a"), what="started", dag_id="process", run_id="r", origin="reconcile/x")
+    await world.ledger.record([started])
     await world.dispatch(upload(1, "a"))
-    assert [event_id(listed) in run_id for _, run_id in world.runs.confs] == [True]
-    assert world.fates == {"m1": "acknowledged"}
+    assert (world.batches, world.fates) == ([], {"m1": "acknowledged"})
+    entries = await world.ledger.history("landing", "in/2026-01-01/a")
+    assert {(entry.run_id, entry.has_run) for entry in entries} == {("r", True)}
+
+
+@pytest.mark.parametrize("name", ["a", "_SUCCESS"])
+async def test_an_event_that_a_reconciliation_for_another_dag_has_named_is_in_its_group(name: str) -> None:
+    world = World(Batch(by=BY, marker="_SUCCESS", idle_seconds=None, after_marker_seconds=1))
+    await world.ledger.judge([(listed(name), ["archive"])], origin="reconcile/x")
+    await world.dispatch(upload(1, "a"), upload(2, "_SUCCESS"))
+    await world.dispatch(after=10)
+    assert [(sorted(keys), closed_by) for keys, closed_by in world.batches] == [
+        (["in/2026-01-01/_SUCCESS", "in/2026-01-01/a"], "marker")
+    ]
+
+
+async def test_a_copy_by_another_name_finds_the_batch_run_of_what_was_written() -> None:
+    world = World(Batch(by=BY, count=1))
+    written = record("in/2026-01-01/a", "")
+    written["s3"]["object"]["versionId"] = "v1"
+    await world.dispatch(message(written, number=1))
+    await world.dispatch(message(written, number=2))
+    assert (len(world.batches), world.fates) == (1, {"m2": "acknowledged"})
 
 
 async def test_events_older_than_ignore_before_are_in_no_group() -> None:
