@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from airflow_s3events.ledger import MemoryStore
 from airflow_s3events.ledger.store import Document
 from airflow_s3events.routing import Batch
+from airflow_s3events.testing import run_in_virtual_time
+from airflow_s3events.testing.virtual_time import now
+from tests.core import test_batch_laws as laws
 from tests.core.batch_fakes import BY, World, upload
 from tests.core.test_dispatch import message, record
 
@@ -141,3 +150,35 @@ async def test_a_batch_of_which_an_event_was_lost_keeps_no_other_batch_from_its_
     for number in range(2, 8):
         await world.dispatch(upload(number, f"f{number}"), upload(20 + number, "a", day="1"), after=60)
         assert set(world.fates.values()) == {"acknowledged"}
+
+
+async def lose(store: MemoryStore, losses: list[tuple[float, float]]) -> None:
+    """At each of these moments have the store as it was so many seconds before."""
+    start, states = now(), [(0.0, state_of(store))]
+    for at, seconds in sorted(losses):
+        while now() - start < at:
+            await asyncio.sleep(0.5)
+            states.append((now() - start, state_of(store)))
+        before = [state for moment, state in states if moment <= now() - start - seconds]
+        restore(store, dict(before[-1]) if before else {})
+
+
+@pytest.mark.timeout(600)
+@settings(max_examples=40, deadline=None)
+@given(
+    plan=laws.plans,
+    losses=st.lists(st.tuples(st.floats(1, 120), st.sampled_from([0.5, 5.0, 30.0, 1_000.0])), max_size=3),
+)
+def test_whatever_a_ledger_loses_and_whatever_is_killed_every_event_is_in_a_run(
+    plan: laws.Plan, losses: list[tuple[float, float]]
+) -> None:
+    async def all_of_it() -> laws.World:
+        world = laws.World(plan)
+        losing = asyncio.ensure_future(lose(world.store, losses))
+        await world.play()
+        losing.cancel()
+        return world
+
+    world = run_in_virtual_time(all_of_it())
+    assert set(world.items) == {f"orders/{day}/{name}" for _, day, name, _ in plan.uploads}
+    assert len(world.queue) == 0
