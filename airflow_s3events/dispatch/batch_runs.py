@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from airflow_s3events.arrivals import locations
 from airflow_s3events.dispatch.gates import Closed, Gate
@@ -21,7 +22,7 @@ from airflow_s3events.dispatch.starting import Outcome, Runs
 from airflow_s3events.enrich import Enricher, events_in
 from airflow_s3events.events import ObjectEvent, utc_text
 from airflow_s3events.exceptions import ChannelError, ConfigurationError, OutageError, RouteError
-from airflow_s3events.holding import Run, Waiting
+from airflow_s3events.holding import Waiting
 from airflow_s3events.identity import event_id
 from airflow_s3events.ledger.groups import ClosedBatch, Group, View
 from airflow_s3events.ledger.ledger import Verdict
@@ -43,12 +44,31 @@ _NOT_STORED_SECONDS = 30.0
 _FULL_SECONDS = 60.0
 
 
+#: DAG id and batch id: what a message is held for.
+BatchName: TypeAlias = tuple[str, str]
+
+
 class ManifestSource(Protocol):
     """Who reads manifests."""
 
     async def answer(self, question: Content) -> tuple[ObjectEvent, bytes] | None:
         """Return what is in the object; OutageError, or ConfigurationError where a setting is wrong."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Waiting):
+    """A message that is held; its ``runs`` are the batches that it waits for.
+
+    Attributes:
+        events: Event id of each of its events that is in a batch, and that batch.
+    """
+
+    events: tuple[tuple[str, BatchName], ...] = ()
+
+    def left_of(self, there: AbstractSet[BatchName]) -> list[tuple[str, str]]:
+        """Return id and DAG of each event whose batch is not ``there`` any more."""
+        return [(event, batch[0]) for event, batch in self.events if batch not in there]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,47 +96,56 @@ class BatchRuns:
     manifests: ManifestSource | None = None
     traces: Traces = field(default_factory=Traces)
     audit: Callable[[str, str, Sequence[Mapping[str, Any]]], None] = lambda *_: None
-    _held: dict[str, Waiting] = field(default_factory=dict)
-    #: Of each run that a message is held for: its group and route.
-    _where: dict[Run, tuple[Group, Route]] = field(default_factory=dict)
-    _gathered: dict[Run, Gathered] = field(default_factory=dict)
+    _held: dict[str, Held] = field(default_factory=dict)
+    #: Of each batch that a message is held for: its group and route.
+    _where: dict[BatchName, tuple[Group, Route]] = field(default_factory=dict)
+    #: Batches whose run was refused.
+    _refused: set[BatchName] = field(default_factory=set)
+    #: Event id and DAG id of what was taken last.
+    _gathered: dict[tuple[str, str], Gathered] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._held)
 
-    async def take(self, wanted: Sequence[tuple[ObjectEvent, Route]]) -> None:
+    async def take(self, wanted: Sequence[Wanted]) -> None:
         """Put the events of one batch of messages into their groups, in bulk.
 
         Raises:
             OutageError: The ledger is away.
         """
-        asked = [Wanted(event, route) for event, route in wanted]
-        found = await self.groups.join(asked)
-        self._gathered = {(event_id(w.event), w.route.dag_id): f for w, f in zip(asked, found, strict=True)}
+        found = await self.groups.join(wanted)
+        self._gathered = {(event_id(w.event), w.route.dag_id): f for w, f in zip(wanted, found, strict=True)}
 
-        for event, gathered in zip((event for event, _ in wanted), found, strict=True):
+        for one, gathered in zip(wanted, found, strict=True):
             if gathered.is_unread and self.manifests is not None:
-                parts, fault = await _parts(event, self.manifests)
-                await self.groups.note_manifest(gathered, parts, fault)
+                parts, fault = await _parts(one.event, self.manifests)
+                await self.groups.note_manifest(gathered, parts, fault, most=one.batch.count)
 
     def outcome(self, event: ObjectEvent, route: Route) -> Outcome | None:
         """Return what became of an event that was taken; None: it was not."""
         found = self._gathered.get((event_id(event), route.dag_id))
         if found is None:
             return None
-        run = (route.dag_id, found.run_id)
-        if found.is_stored:
-            return Outcome("duplicate", run=run)
-        if not found.run_id:
+        if found.run_id:
+            return Outcome("duplicate", run=(route.dag_id, found.run_id))
+        if not found.batch_id:
             reason = "the closed batches of its group wait for their runs"
             return Outcome("put_off", Disposition.RELEASE, reason, _FULL_SECONDS)
-        self._where[run] = (found.group, route)
+        batch = (route.dag_id, found.batch_id)
+        self._where[batch] = (found.group, route)
         what = "grouped" if found.is_new else "waiting"
-        return Outcome(what, Disposition.HOLD, "it waits for its group to be closed", run=run)
+        return Outcome(what, Disposition.HOLD, "it waits for its group to be closed", run=batch)
 
     def hold(self, waiting: Waiting) -> None:
-        """Hold a message until the batch runs of its events are stored."""
-        self._held[waiting.message.message_id] = waiting
+        """Hold a message, which was taken just now, until the batch runs of its events are stored."""
+        names = {event_id(event) for event in events_in([waiting.message], None)}
+        events = tuple(
+            (event, (dag_id, found.batch_id))
+            for (event, dag_id), found in self._gathered.items()
+            if event in names and (dag_id, found.batch_id) in waiting.runs
+        )
+        held = Held(waiting.message, waiting.runs, waiting.bad, events)
+        self._held[waiting.message.message_id] = held
 
     async def close(self) -> list[tuple[Message, Route, Closed]]:
         """Close what it is time for, make the runs of closed batches, and delete what is stored.
@@ -128,11 +157,10 @@ class BatchRuns:
         """
         self._forget_lapsed()
         views = await self._look()
-        shut: dict[Run, Closed] = {}
-        for name, (group, route) in self._groups().items():
-            for closed in () if (view := views[name]) is None else view.closed:
-                if (reason := await self._start(group, route, closed)) is not None:
-                    shut[route.dag_id, closed.run_id] = reason
+        shut: dict[BatchName, Closed] = {}
+        for group, route, closed in self._closed(views):
+            if (reason := await self._start(group, route, closed)) is not None:
+                shut[route.dag_id, closed.batch_id] = reason
         views = await self.groups.look(self._groups())
         await self._settle(views)
         self._wake(views)
@@ -142,8 +170,8 @@ class BatchRuns:
         """What SQS shows to others again is theirs: its redelivery finds its batch."""
         held = {name: one for name, one in self._held.items() if self.inbox.holds(one.message)}
         self._held = held
-        wanted = {run for one in held.values() for run in one.runs}
-        self._where = {run: where for run, where in self._where.items() if run in wanted}
+        wanted = {batch for one in held.values() for batch in one.runs}
+        self._where = {batch: where for batch, where in self._where.items() if batch in wanted}
 
     def _groups(self) -> dict[str, tuple[Group, Route]]:
         return {group.name: (group, route) for group, route in self._where.values()}
@@ -151,11 +179,22 @@ class BatchRuns:
     async def _look(self) -> dict[str, View | None]:
         views = await self.groups.look(self._groups())
         found = {name: view for name, view in views.items() if view is not None}
-        if len(self._held) >= self.max_held and not any(view.closed for view in found.values()):
+        is_full = len(self._held) >= self.max_held
+        if is_full and found and not any(view.closed for view in found.values()):
             # More cannot be received, so none of these groups could grow: they would seem to be idle.
             oldest = min(found, key=lambda name: found[name].opened_at)
             views |= await self.groups.look({oldest: self._groups()[oldest]}, needs_room=True)
         return views
+
+    def _closed(self, views: Mapping[str, View | None]) -> list[tuple[Group, Route, ClosedBatch]]:
+        """Return closed batches, those last that were refused before: they may close the gate for others."""
+        closed = [
+            (group, route, one)
+            for name, (group, route) in self._groups().items()
+            if (view := views[name]) is not None
+            for one in view.closed
+        ]
+        return sorted(closed, key=lambda one: (one[1].dag_id, one[2].batch_id) in self._refused)
 
     async def _start(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
         """See to it that a closed batch has its run, and note it; return why it cannot have one now."""
@@ -166,6 +205,7 @@ class BatchRuns:
         try:
             return await self._make(group, route, closed)
         except RouteError as error:
+            self._refused.add((route.dag_id, closed.batch_id))
             return gate.refuse(error)
         except (ChannelError, OutageError):
             raise
@@ -175,22 +215,27 @@ class BatchRuns:
             return Closed(f"unexpected {type(error).__name__}: {error}", _NOT_STORED_SECONDS, refused=True)
 
     async def _make(self, group: Group, route: Route, closed: ClosedBatch) -> Closed | None:
-        events = await self.groups.events_of(group, closed)
-        if events is not None:
-            ordered = _in_order(events)
+        rest = await self.groups.rest_of(group, closed)
+        if rest is None:
+            # Nothing that the DAG could help: its gate stays open.
+            reason = f"the ledger has lost events of batch {closed.run_id} of DAG {group.dag_id!r}"
+            return Closed(reason, _NOT_STORED_SECONDS, refused=True)
+        if rest.events and not rest.is_stored:
+            ordered = _in_order(rest.events)
             is_new = await self._create(route, closed, ordered, _about(group, closed))
             if await self.runs.state(route.dag_id, closed.run_id) is RunState.NONE:
                 return _not_stored(route, closed, is_new)
-            self._count(route, closed, is_new)
+            self._count(route, len(ordered), is_new)
             self.audit(route.dag_id, closed.run_id, ordered)
-        await self.groups.finish(group, closed, events)
+        await self.groups.finish(group, closed, rest.events)
         return None
 
     async def _create(
         self, route: Route, closed: ClosedBatch, events: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
     ) -> bool:
         run = (route.dag_id, closed.run_id)
-        held = [one.message for one in self._held.values() if run in one.runs]
+        batch = (route.dag_id, closed.batch_id)
+        held = [one.message for one in self._held.values() if batch in one.runs]
         with self.traces.batch(held, len(events)) as span:
             conf = {**carrier(), **route.batch_conf(events, about)}
             is_new = await self.runs.create(*run, conf, route.note_of(events[0]))
@@ -198,30 +243,35 @@ class BatchRuns:
             self.traces.started(span, *run, "batch_run")
         return is_new
 
-    def _count(self, route: Route, closed: ClosedBatch, is_new: bool) -> None:
+    def _count(self, route: Route, events: int, is_new: bool) -> None:
         if is_new:
             self.gates[route.dag_id].started()
             self.counts["batch_runs"] += 1
-            self.counts["batched"] += len(closed.members)
+            self.counts["batched"] += events
 
     async def _settle(self, views: Mapping[str, View | None]) -> None:
-        """Delete each message whose events are in no open and no closed batch any more."""
+        """Delete each message whose events are in no open and no closed batch any more, and have their runs.
+
+        What the ledger has lost is in no batch either, and has none: its message comes again, and joins anew.
+        """
         there = {
-            (self._groups()[name][0].dag_id, run_id)
+            (self._groups()[name][0].dag_id, batch_id)
             for name, view in views.items()
             if view is not None
-            for run_id in (view.open_run_id, *(one.run_id for one in view.closed))
+            for batch_id in (view.open_batch_id, *(one.batch_id for one in view.closed))
         }
-        gone = {name for name, view in views.items() if view is None}
-        for message_id, waiting in list(self._held.items()):
-            if any(self._where[run][0].name in gone for run in waiting.runs):
+        left = {name: held.left_of(there) for name, held in self._held.items()}
+        noted = await self.groups.runs_of(event for events in left.values() for event in events)
+        for message_id, events in left.items():
+            held = self._held[message_id]
+            if not noted.keys() >= set(events):
                 del self._held[message_id]
                 self.inbox.release(
-                    waiting.message, delay_seconds=0.0, reason="the ledger lost its group", outcome="put_off"
+                    held.message, delay_seconds=0.0, reason="the ledger lost its group", outcome="put_off"
                 )
-            elif not there & set(waiting.runs):
+            elif not there & set(held.runs):
                 del self._held[message_id]
-                await self._done(waiting)
+                await self._done(held)
 
     async def _done(self, waiting: Waiting) -> None:
         if not waiting.bad:
@@ -242,13 +292,13 @@ class BatchRuns:
         moments = [view.closes_at - now for view in views.values() if view is not None]
         self.inbox.wake_in(max(0.0, min([*moments, _LOOK_SECONDS])))
 
-    def _put_off(self, shut: Mapping[Run, Closed]) -> list[tuple[Message, Route, Closed]]:
+    def _put_off(self, shut: Mapping[BatchName, Closed]) -> list[tuple[Message, Route, Closed]]:
         put_off = []
         for message_id, waiting in list(self._held.items()):
-            run = next((run for run in waiting.runs if run in shut), None)
-            if run is not None:
+            batch = next((batch for batch in waiting.runs if batch in shut), None)
+            if batch is not None:
                 del self._held[message_id]
-                put_off.append((waiting.message, self._where[run][1], shut[run]))
+                put_off.append((waiting.message, self._where[batch][1], shut[batch]))
         return put_off
 
 
@@ -302,13 +352,12 @@ def wanted_of(
     enricher: Enricher,
     verdict: Callable[[ObjectEvent], Verdict | None],
     oldest: datetime | None,
-) -> list[tuple[ObjectEvent, Route]]:
+) -> list[Wanted]:
     """Return the events of a batch of messages that go into groups, each with its route."""
-    wanted: list[tuple[ObjectEvent, Route]] = []
+    wanted: list[Wanted] = []
     for event in events_in(batch, oldest):
         known = verdict(event)
-        # One that a reconciliation has named has a run of its own.
-        if known is None or known.identity == event_id(event):
-            enriched, match = enricher.known(event)
-            wanted += [(enriched, route) for route in match.routes if route.batch is not None]
+        identity = event_id(event) if known is None else known.identity
+        enriched, match = enricher.known(event)
+        wanted += [Wanted(enriched, route, identity) for route in match.routes if route.batch is not None]
     return wanted

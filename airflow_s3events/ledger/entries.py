@@ -324,7 +324,8 @@ def _fresh(decision: Decision, now: float) -> Body:
         "event": data,
         "what": decision.what,
         "dag_id": decision.dag_id,
-        "run_id": decision.run_id,
+        # What waits in a group is held for a batch, which has no run yet.
+        "run_id": decision.run_id if _RANKS.get(decision.what, 0) >= _HAS_RUN else None,
         "reason": decision.reason,
         "same_as": decision.same_as,
         "disposition": decision.disposition,

@@ -5,9 +5,13 @@ no run yet::
 
     {"done": 3, "number": 5, "open": {...} or None, "closed": [{...}], "previous": {...} or None}
 
+It stays small enough for every store: an event that it has no room for is in no batch, and comes again.
+
 Which events belong together is decided here, in one step of one document, and nowhere else: so it is the
-same for all dispatchers, and after every kill. The run id of a batch is made of its first event, which is in
-no other batch, and stands in the document: settings may change. ``done`` counts the batches that were taken
+same for all dispatchers, and after every kill. The batch id is made of its first event, which is in no other
+batch; the run id of all its events, when it is closed. Both stand in the document: settings may
+change. A ledger may lose what it was told, and a batch be gathered anew, of other events: it has another run
+id then, so that nobody takes the run that is there for its own. ``done`` counts the batches that were taken
 out because their run is stored and the entry of every event says so: whoever has read the entries before the
 document moved on has to read them again.
 
@@ -29,8 +33,16 @@ from airflow_s3events.routing import Batch
 
 Body = dict[str, Any]
 
-#: Events in closed batches of one group; more are not taken, since DynamoDB's documents have 400 KB at most.
-_MOST_CLOSED = 3_000
+#: Bytes of JSON that an event may take a document to: DynamoDB's have 400 KB at most. What else may come is
+#: what a manifest lists, 40 KB for the largest batch that there may be, and what closing says.
+_MOST_BYTES = 300_000
+#: Characters of the reason why a manifest could not be read, each up to 12 bytes of JSON.
+_FAULT_LENGTH = 1_000
+_CHARACTER_BYTES = 12
+#: Bytes of JSON: of an event id, of the name of a part, and of a batch without both, its fault and its names.
+_MEMBER_BYTES = 44
+_PART_BYTES = 20
+_BATCH_BYTES = 350
 
 #: Why a batch was closed, for people; the names stand in the conf.
 CLOSED_BY: Mapping[str, str] = {
@@ -72,8 +84,8 @@ class Group:
         """The captured values, for the run id."""
         return "-".join(value for value in (self.values or {}).values() if value)
 
-    def run_id(self, first: str, *, readable: bool) -> str:
-        """Return the run id of the batch whose first event has this event id."""
+    def batch_id(self, first: str, *, readable: bool) -> str:
+        """Return the id of the batch whose first event has this event id; it looks like a run id."""
         label = "".join(char if char.isascii() and char.isalnum() else "-" for char in self.label[:100])
         part = "-".join(filter(None, label.split("-"))) if readable else ""
         return f"s3_{part}_{_digest([self.id, first])}" if part else f"s3_{_digest([self.id, first])}"
@@ -97,7 +109,7 @@ class Joining:
 
     Attributes:
         event_id: Of the event.
-        run_id: Of the batch, should this be its first event.
+        batch_id: Of the batch, should this be its first event.
         object_bytes: Of its object.
         conf_bytes: Of its JSON form.
         part: Name of its object among those that a manifest lists; empty where there is none.
@@ -108,7 +120,7 @@ class Joining:
     """
 
     event_id: str
-    run_id: str
+    batch_id: str
     object_bytes: int
     conf_bytes: int
     part: str
@@ -123,12 +135,12 @@ class Member:
     """An event that is in a batch.
 
     Attributes:
-        run_id: Of its batch; empty: it is in none, too much of its group waits for runs.
+        batch_id: Of its batch; empty: it is in none, too much of its group waits for runs.
         is_new: It was in none before.
         is_unread: It is the manifest of an open batch, and what it lists is not known yet.
     """
 
-    run_id: str
+    batch_id: str
     is_new: bool
     is_unread: bool = False
 
@@ -138,7 +150,8 @@ class ClosedBatch:
     """A batch that gets its run.
 
     Attributes:
-        run_id: Of its run.
+        batch_id: As when it was open.
+        run_id: Of its run: the same events of a batch have the same, any others another.
         number: Of the group's batches, from 1, as far as the ledger remembers.
         members: Event ids, in the order in which they came.
         opened_at, closed_at: Seconds since the epoch.
@@ -150,6 +163,7 @@ class ClosedBatch:
         follows: Of the batch before: its ``run_id``, and what it was ``closed_by``; None: there was none.
     """
 
+    batch_id: str
     run_id: str
     number: int
     members: tuple[str, ...]
@@ -169,13 +183,13 @@ class View:
 
     Attributes:
         closed: Batches that have no run yet, or whose run nobody has noted.
-        open_run_id: Of the run that the open batch will have; empty where none is open.
+        open_batch_id: Of the open batch; empty where none is open.
         opened_at: When it was opened,
         closes_at: and when it is closed if nothing new comes. Seconds since the epoch.
     """
 
     closed: tuple[ClosedBatch, ...]
-    open_run_id: str = ""
+    open_batch_id: str = ""
     opened_at: float = float("inf")
     closes_at: float = float("inf")
 
@@ -213,26 +227,35 @@ def joined(body: Body | None, joining: Joining, batch: Batch, now: float) -> tup
     body = body or {"done": 0, "number": 1, "open": None, "closed": [], "previous": None}
     for one in [*body["closed"], *([body["open"]] if body["open"] else [])]:
         if joining.event_id in one["members"]:
-            return body, Member(one["run_id"], False, _is_unread(body, one, joining))
+            return body, Member(one["batch_id"], False, _is_unread(body, one, joining))
     if body["done"] != joining.done:
         return body, None
-    if sum(len(one["members"]) for one in body["closed"]) >= _MOST_CLOSED:
+    grown, opened = _grown(body, joining, batch, now)
+    if _bytes_of(grown) > _MOST_BYTES:
         return body, Member("", False)
-    if body["open"] and body["open"]["conf_bytes"] + joining.conf_bytes > batch.conf_bytes:
-        body = _closed(body, "conf_bytes", now)
-    body = {**body, "open": _with(body["open"], body["number"], joining, now)}
-    opened = body["open"]
-    reason = _is_full(opened, batch) or ("alone" if joining.is_alone else "")
-    body = _closed(body, reason, now) if reason else body
-    return body, Member(opened["run_id"], True, _is_unread(body, opened, joining))
+    return grown, Member(opened["batch_id"], True, _is_unread(grown, opened, joining))
 
 
-def listed(body: Body | None, run_id: str, parts: Sequence[str] | None, fault: str) -> Body | None:
-    """Note what the manifest of the open batch lists; None: it could not be read, and why."""
+def listed(
+    body: Body | None, batch_id: str, parts: Sequence[str] | None, fault: str, *, most: int
+) -> Body | None:
+    """Note what the manifest of the open batch lists.
+
+    Args:
+        body: The document.
+        batch_id: Of the batch that was open when the manifest came.
+        parts: Names of the objects; None: it could not be read,
+        fault: and why.
+        most: Events that a batch has at most: a manifest of more is never complete, and not kept.
+    """
     one = body and body["open"]
-    if body is None or not one or one["run_id"] != run_id or one["manifest"] is not None:
+    if body is None or not one or one["batch_id"] != batch_id or one["manifest"] is not None:
         return body
-    return {**body, "open": {**one, "manifest": {"parts": parts, "fault": fault}}}
+    names = None if parts is None else sorted(set(parts))
+    if names is not None and len(names) > most:
+        fault = f"it lists {len(names)} objects, and a batch has {most} at most (count)"
+        names = None
+    return {**body, "open": {**one, "manifest": {"parts": names, "fault": fault[:_FAULT_LENGTH]}}}
 
 
 def looked(
@@ -257,19 +280,46 @@ def looked(
     one = body["open"]
     if not one:
         return body, View(closed)
-    return body, View(closed, one["run_id"], one["opened_at"], _closes(one, batch, since)[0])
+    return body, View(closed, one["batch_id"], one["opened_at"], _closes(one, batch, since)[0])
 
 
 def finished(body: Body | None, run_id: str) -> Body | None:
-    """Take a batch out whose run is stored, and whose entries say so."""
+    """Take a batch out whose run is stored, and whose entries say so: its run id tells it from others."""
     left = [] if body is None else [one for one in body["closed"] if one["run_id"] != run_id]
     if body is None or len(left) == len(body["closed"]):
         return body
     return {**body, "closed": left, "done": body["done"] + 1}
 
 
+def _grown(body: Body, joining: Joining, batch: Batch, now: float) -> tuple[Body, Body]:
+    """Put an event into the open batch; return the document, and the batch as it was when it was open."""
+    if body["open"] and body["open"]["conf_bytes"] + joining.conf_bytes > batch.conf_bytes:
+        body = _closed(body, "conf_bytes", now)
+    opened = _with(body["open"], body["number"], joining, now)
+    body = {**body, "open": opened}
+    reason = _is_full(opened, batch) or ("alone" if joining.is_alone else "")
+    return (_closed(body, reason, now) if reason else body), opened
+
+
+def _bytes_of(body: Body) -> int:
+    """Return how many bytes of JSON a document has at most; to write it out takes too long for each event."""
+    closed = sum(map(_batch_bytes, body["closed"]))
+    one = body["open"]
+    if not one:
+        return closed
+    manifest = one["manifest"] or {"parts": None, "fault": ""}
+    parts = len(one["parts"]) + len(manifest["parts"] or ())
+    return closed + _batch_bytes({**one, "fault": manifest["fault"]}) + _PART_BYTES * parts
+
+
+def _batch_bytes(one: Body) -> int:
+    # Its id, its run id and that of the batch before are of one length.
+    names = 3 * len(one["batch_id"]) + _CHARACTER_BYTES * len(one["fault"])
+    return _BATCH_BYTES + names + _MEMBER_BYTES * len(one["members"])
+
+
 def _with(one: Body | None, number: int, joining: Joining, now: float) -> Body:
-    fresh = {"run_id": joining.run_id, "number": number, "members": [], "opened_at": now}
+    fresh = {"batch_id": joining.batch_id, "number": number, "members": [], "opened_at": now}
     one = one or {**fresh, "object_bytes": 0, "conf_bytes": 0, "marked": False, "parts": [], "manifest": None}
     return {
         **one,
@@ -283,7 +333,7 @@ def _with(one: Body | None, number: int, joining: Joining, now: float) -> Body:
 
 
 def _is_unread(body: Body, one: Body, joining: Joining) -> bool:
-    is_open = body["open"] is not None and body["open"]["run_id"] == one["run_id"]
+    is_open = body["open"] is not None and body["open"]["batch_id"] == one["batch_id"]
     return joining.is_manifest and is_open and one["manifest"] is None
 
 
@@ -315,22 +365,32 @@ def _closes(one: Body, batch: Batch, since: float) -> tuple[float, str]:
 
 def _closed(body: Body, reason: str, now: float) -> Body:
     """Close the open batch; the next event opens another."""
-    one = {**body["open"], "closed_by": reason, "closed_at": now, "follows": body["previous"]}
-    previous = {"run_id": one["run_id"], "closed_by": reason}
+    opened = body["open"]
+    run_id = _run_id(opened["batch_id"], opened["members"])
+    manifest = opened["manifest"] or {"parts": None, "fault": ""}
+    names = ("batch_id", "number", "members", "opened_at", "object_bytes")
+    one = {
+        **{name: opened[name] for name in names},
+        "run_id": run_id,
+        "closed_at": now,
+        "closed_by": reason,
+        "listed": None if manifest["parts"] is None else len(manifest["parts"]),
+        "missing": _missing(opened) or 0,
+        "fault": manifest["fault"],
+        "follows": body["previous"],
+    }
+    previous = {"run_id": run_id, "closed_by": reason}
     closed = [*body["closed"], one]
     return {**body, "open": None, "closed": closed, "number": body["number"] + 1, "previous": previous}
 
 
 def _read_closed(one: Body) -> ClosedBatch:
-    names = ("run_id", "number", "opened_at", "closed_at", "closed_by", "object_bytes", "follows")
-    manifest = one["manifest"] or {"parts": None, "fault": ""}
-    return ClosedBatch(
-        members=tuple(one["members"]),
-        listed=None if manifest["parts"] is None else len(set(manifest["parts"])),
-        missing=_missing(one) or 0,
-        fault=manifest["fault"],
-        **{name: one[name] for name in names},
-    )
+    return ClosedBatch(**{**one, "members": tuple(one["members"])})
+
+
+def _run_id(batch_id: str, members: Sequence[str]) -> str:
+    # Whichever came first: they may come again to a ledger that knows none of them.
+    return f"{batch_id.rpartition('_')[0]}_{_digest(sorted(members))}"
 
 
 def _digest(parts: Sequence[Any]) -> str:

@@ -8,6 +8,7 @@ from airflow_s3events.dispatch.dispatcher import Dispatcher
 from airflow_s3events.dispatch.journal import Journal
 from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.events import ObjectEvent
+from airflow_s3events.exceptions import RunRefusedError
 from airflow_s3events.ledger import Ledger, MemoryStore
 from airflow_s3events.looks import Content
 from airflow_s3events.messages import Message
@@ -28,6 +29,9 @@ class BatchRunsOfAirflow(FakeRuns):
     async def create(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str = "") -> bool:
         if self.fault is not None:
             raise self.fault
+        refused = [one["key"] for one in conf.get("s3_events", ()) if one["key"] in self.unstorable]
+        if refused:
+            raise RunRefusedError(f"conf of {run_id} cannot be stored: {refused}")
         return await super().create(dag_id, run_id, {"s3_event": {"key": "none"}, **conf}, note)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ from airflow_s3events.dispatch.journal import Journal
 from airflow_s3events.dispatch.settings import DispatchSettings
 from airflow_s3events.exceptions import RouteError
 from airflow_s3events.ledger import Ledger, MemoryStore
+from airflow_s3events.ledger.store import Document
 from airflow_s3events.routing import Batch, Route, Routes
 from airflow_s3events.testing import InMemoryQueue, bodies, run_in_virtual_time
 from airflow_s3events.testing.memory_runs import InMemoryRuns
@@ -106,6 +107,21 @@ class Mortal:
         return lambda *args, **kwargs: process.call(lambda: call(*args, **kwargs))
 
 
+class OneByOne(Mortal):
+    """A store as DynamoDB is: each document is written by a call of its own, in any order."""
+
+    def __init__(self, target: MemoryStore, process: Process, chance: random.Random) -> None:
+        super().__init__(target, process, "read", "about", "purge")
+        self._write_one = self._mortal(target.write, process)
+        self._chance = chance
+
+    async def write(self, documents: Sequence[Document]) -> set[str]:
+        refused: set[str] = set()
+        for document in self._chance.sample(documents, len(documents)):
+            refused |= await self._write_one([document])
+        return refused
+
+
 class MoodyRuns(InMemoryRuns):
     """Airflow, which refuses some runs and forgets others that it took."""
 
@@ -141,6 +157,8 @@ class Plan:
     max_held: int = 50
     #: Whether calls take a while.
     is_slow: bool = True
+    #: Whether each document is written by a call of its own.
+    writes_singly: bool = False
 
 
 class World:
@@ -196,6 +214,8 @@ class World:
         )
         runs: Any = Mortal(self.runs, process, *names)
         store: Any = Mortal(self.store, process, "read", "write", "about", "purge")
+        if self.plan.writes_singly:
+            store = OneByOne(self.store, process, self.chance)
         settings = ConsumerSettings(
             visibility_seconds=VISIBILITY_SECONDS,
             idle_seconds=2,
@@ -239,7 +259,7 @@ def play(plan: Plan) -> World:
     return run_in_virtual_time(all_of_it())
 
 
-faults = st.lists(st.tuples(st.integers(1, 60), st.sampled_from(["before", "after", "stall"])), max_size=4)
+faults = st.lists(st.tuples(st.integers(1, 120), st.sampled_from(["before", "after", "stall"])), max_size=4)
 kills = st.lists(st.tuples(st.integers(1, 60), st.sampled_from(["before", "after"])), max_size=2)
 uploads = st.lists(
     st.tuples(
@@ -271,6 +291,7 @@ plans = st.builds(
     refusals=st.integers(0, 2),
     forgets=st.integers(0, 2),
     max_held=st.sampled_from([3, 50]),
+    writes_singly=st.booleans(),
 )
 
 
@@ -314,8 +335,11 @@ def test_a_batch_killed_at_any_point_gives_the_same_groups_after_redelivery(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("writes_singly", [False, True])
 @pytest.mark.parametrize("fault", ["before", "after", "stall"])
-def test_a_fault_at_each_single_call_leaves_every_event_in_exactly_one_batch_run(fault: str) -> None:
+def test_a_fault_at_each_single_call_leaves_every_event_in_exactly_one_batch_run(
+    fault: str, writes_singly: bool
+) -> None:
     # Others are there when what was received before a kill is shown again, and when a stall ends.
     uploads = [
         *((0.0, DAYS[0], "a", 2), (0.0, DAYS[0], "b", 1), (20.0, DAYS[0], "c", 1)),
@@ -327,10 +351,14 @@ def test_a_fault_at_each_single_call_leaves_every_event_in_exactly_one_batch_run
     while has_come:
         calls += 1
         plan = Plan(
-            Batch(by=BY, count=2, idle_seconds=15), uploads, [[(calls, fault)], *others], is_slow=False
+            Batch(by=BY, count=2, idle_seconds=15),
+            uploads,
+            [[(calls, fault)], *others],
+            is_slow=False,
+            writes_singly=writes_singly,
         )
         world = play(plan)
         has_come = all(process.has_failed for process in world.processes)
         assert world.items == Counter({f"orders/{DAYS[0]}/{name}": 1 for name in "abcd"}), calls
         assert len(world.queue) == 0
-    assert calls > 25
+    assert calls > 20

@@ -12,7 +12,7 @@ import pytest
 from airflow_s3events.context import events_of_run
 from airflow_s3events.events import ObjectEvent
 from airflow_s3events.identity import event_id
-from airflow_s3events.ledger import groups
+from airflow_s3events.ledger import Decision, groups
 from airflow_s3events.routing import Batch, Route, Routes
 from airflow_s3events.settlement import RunState
 from airflow_s3events.testing import Clock, InMemoryDispatcher, InMemoryQueue, bodies
@@ -77,9 +77,10 @@ async def test_an_event_that_comes_again_after_its_run_is_deleted_and_its_entry_
 
 async def test_nothing_of_the_event_stays_in_the_ledger_but_its_entry() -> None:
     world = World(Batch(by=BY, count=1))
-    await world.dispatch(upload(1, "a"))
-    (item,) = [name for name in world.store._documents if name.startswith("item/")]
-    assert (await world.store.read([item]))[item].body == {}
+    for _ in range(2):
+        await world.dispatch(upload(1, "a"))
+        (item,) = [name for name in world.store._documents if name.startswith("item/")]
+        assert (await world.store.read([item]))[item].body == {}
 
 
 async def test_a_run_that_was_made_and_not_noted_is_found_by_who_comes_after() -> None:
@@ -135,7 +136,7 @@ async def test_a_closed_batch_of_a_paused_dag_waits_in_the_queue() -> None:
 async def test_what_comes_to_a_group_of_which_too_much_waits_for_runs_is_put_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(groups, "_MOST_CLOSED", 1)
+    monkeypatch.setattr(groups, "_MOST_BYTES", 800)
     world = World(Batch(by=BY, count=1))
     world.runs.paused.add("process")
     await world.dispatch(upload(1, "a"))
@@ -157,6 +158,16 @@ async def test_what_its_dag_refuses_for_too_long_is_a_dead_letter_with_the_reaso
     world.runs.refusing.clear()
     await world.dispatch(upload(1, "a"), after=600)
     assert len(world.batches) == 1
+
+
+async def test_a_batch_whose_run_is_refused_each_time_keeps_no_later_one_from_its_run() -> None:
+    world = World(Batch(by=BY, count=1))
+    world.runs.unstorable.add("in/2026-01-01/bad")
+    for receive in range(1, 6):
+        await world.dispatch(upload(1, "bad", receive_count=receive), after=700)
+        assert world.fates == {"m1": "released"}
+    await world.dispatch(upload(1, "bad", receive_count=6), upload(2, "a"), after=700)
+    assert world.fates == {"m1": "released", "m2": "acknowledged"}
 
 
 async def test_a_fault_of_ours_with_one_batch_stops_nothing_else(caplog: Any) -> None:
@@ -275,39 +286,47 @@ async def test_a_lapsed_message_is_held_no_longer_and_its_group_is_found_again()
     assert (len(world.batches), world.fates) == (1, {"m1": "acknowledged"})
 
 
-async def test_a_group_that_the_ledger_lost_is_joined_anew() -> None:
-    world = World()
-    await world.dispatch(upload(1, "a"))
-    world.store._documents.clear()
-    await world.dispatch(after=1)
-    assert (world.held, world.fates) == (0, {"m1": "released"})
-
-
-async def test_an_event_that_the_ledger_lost_keeps_its_batch_from_running_with_the_reason() -> None:
-    world = World(Batch(by=BY, idle_seconds=60))
-    await world.dispatch(upload(1, "a"))
-    (item,) = [name for name in world.store._documents if name.startswith("item/")]
-    del world.store._documents[item]
-    await world.dispatch(after=60)
-    assert "has lost events" in world.inbox.fates["m1"][1]
-    await world.dispatch(upload(1, "a"), after=60)
-    assert len(world.batches) == 1
-
-
-async def test_an_event_that_a_reconciliation_has_named_has_the_run_that_it_made() -> None:
-    world = World(Batch(by=BY, count=2))
-    listed = ObjectEvent(
+def listed(name: str) -> ObjectEvent:
+    """What a reconciliation finds of an object that ``upload`` tells of."""
+    return ObjectEvent(
         event_name="s3-listing",
         event_type="ObjectCreated:Listed",
         bucket="landing",
-        key="in/2026-01-01/a",
+        key=f"in/2026-01-01/{name}",
         envelope="s3-listing",
         size=3,
     )
-    await world.ledger.judge([(listed, ["process"])], origin="reconcile/x")
+
+
+async def test_an_event_that_has_had_its_run_by_a_reconciliation_has_no_other() -> None:
+    world = World(Batch(by=BY, count=1))
+    await world.ledger.judge([(listed("a"), ["process"])], origin="reconcile/x")
+    started = Decision(event=listed("a"), what="started", dag_id="process", run_id="r", origin="reconcile/x")
+    await world.ledger.record([started])
     await world.dispatch(upload(1, "a"))
-    assert [event_id(listed) in run_id for _, run_id in world.runs.confs] == [True]
-    assert world.fates == {"m1": "acknowledged"}
+    assert (world.batches, world.fates) == ([], {"m1": "acknowledged"})
+    entries = await world.ledger.history("landing", "in/2026-01-01/a")
+    assert {(entry.run_id, entry.has_run) for entry in entries} == {("r", True)}
+
+
+@pytest.mark.parametrize("name", ["a", "_SUCCESS"])
+async def test_an_event_that_a_reconciliation_for_another_dag_has_named_is_in_its_group(name: str) -> None:
+    world = World(Batch(by=BY, marker="_SUCCESS", idle_seconds=None, after_marker_seconds=1))
+    await world.ledger.judge([(listed(name), ["archive"])], origin="reconcile/x")
+    await world.dispatch(upload(1, "a"), upload(2, "_SUCCESS"))
+    await world.dispatch(after=10)
+    assert [(sorted(keys), closed_by) for keys, closed_by in world.batches] == [
+        (["in/2026-01-01/_SUCCESS", "in/2026-01-01/a"], "marker")
+    ]
+
+
+async def test_a_copy_by_another_name_finds_the_batch_run_of_what_was_written() -> None:
+    world = World(Batch(by=BY, count=1))
+    written = record("in/2026-01-01/a", "")
+    written["s3"]["object"]["versionId"] = "v1"
+    await world.dispatch(message(written, number=1))
+    await world.dispatch(message(written, number=2))
+    assert (len(world.batches), world.fates) == (1, {"m2": "acknowledged"})
 
 
 async def test_events_older_than_ignore_before_are_in_no_group() -> None:
