@@ -85,19 +85,26 @@ class Haul:
 
     #: What each watcher is still to be given.
     shares: dict[Watcher, list[PackedEvent]] = field(default_factory=lambda: defaultdict(list))
-    #: Watchers that have been given theirs.
+    #: Watchers whose share Airflow has taken, to the last of it.
     given: set[Watcher] = field(default_factory=set)
     catches: list[_Catch] = field(default_factory=list)
     #: Each set of watchers that take a message together.
     groups: dict[frozenset[Watcher], frozenset[Watcher]] = field(default_factory=dict)
 
     def take(self, watcher: Watcher) -> list[PackedEvent]:
-        """Return the share of ``watcher``, and note that it has it: ask when it is handed to Airflow.
+        """Return the share of ``watcher``, for it to hand to Airflow; ``note_given`` when that is done.
 
         The haul lets go of it: what it holds while Airflow stores slows down the whole process's collector.
         """
-        self.given.add(watcher)
         return self.shares.pop(watcher, [])
+
+    def note_given(self, watcher: Watcher) -> None:
+        """Note that Airflow has taken all of the share: it has asked the watcher for more.
+
+        What it was handed is not enough: it may be cancelled with an event in hand, which it never stores,
+        and says that all is well (``run_trigger`` of ``airflow/jobs/triggerer_job_runner.py``).
+        """
+        self.given.add(watcher)
 
 
 class HaulStream:

@@ -205,6 +205,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
             async for haul in shared_stream:
                 for event in self._events(haul.take(watcher)):
                     yield event
+                haul.note_given(watcher)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the same where Airflow has no shared stream (3.0 to 3.2)."""
@@ -220,6 +221,7 @@ class S3EventAssetTrigger(BaseEventTrigger):
                 async for haul in hauls:
                     for event in self._events(haul.take(watcher)):
                         yield event
+                    haul.note_given(watcher)
 
     @contextmanager
     def _joined(self) -> Iterator[Watcher]:
@@ -227,10 +229,21 @@ class S3EventAssetTrigger(BaseEventTrigger):
         watcher = Watcher(watcher_name(when, self.watcher), when)
         watchers = watchers_of(self._queue_arguments())
         watchers.join(watcher)
+        task = asyncio.current_task()
+
+        def leave(_: Any = None) -> None:
+            watchers.leave(watcher)
+
+        # Airflow's task that is cancelled while it has an event of ours in hand leaves our generator where it
+        # is, for Python's collector, who may come much later: till then all would wait for this watcher.
+        if task is not None:
+            task.add_done_callback(leave)
         try:
             yield watcher
         finally:
-            watchers.leave(watcher)
+            leave()
+            if task is not None:
+                task.remove_done_callback(leave)
 
     async def _prepare(self, watcher: Watcher) -> None:
         await self._try_predicates(watcher)

@@ -34,6 +34,11 @@ class Runner:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.seqs: list[int] = []
         self.is_storing = True
+        #: Generators of triggers: an exception's frames may keep one for as long as it pleases the collector.
+        self.generators: list[Any] = []
+        self.may_take = asyncio.Event()
+        self.may_take.set()
+        self.in_hand = 0
 
     def start(self, *triggers: S3EventAssetTrigger) -> None:
         for trigger in triggers:
@@ -44,7 +49,10 @@ class Runner:
         key = trigger.shared_stream_key()
         stream = self.manager.subscribe(trigger_id=trigger_id, trigger=trigger, key=key)
         try:
-            async for event in trigger.filter_shared_stream(stream):
+            self.generators.append(trigger.filter_shared_stream(stream))
+            async for event in self.generators[-1]:
+                self.in_hand += 1
+                await self.may_take.wait()
                 seq = self.manager.bind_pending_event(trigger_id=trigger_id, key=key)
                 assert seq is not None
                 self.seqs.append(seq)
@@ -144,6 +152,23 @@ async def test_a_watcher_removed_while_its_event_was_confirmed_has_its_message_a
         runner.store()
         await asyncio.sleep(3)
         assert sum(counts(sqs, queue)) == 1
+
+
+async def test_a_watcher_that_is_cancelled_with_an_event_in_hand_is_gone_at_once(
+    sqs: Any, queue: str
+) -> None:
+    """Its generator is left where it is: nobody may wait for that watcher any more."""
+    async with running(S3EventAssetTrigger(sqs_queue=queue, watcher="a")) as runner:
+        runner.may_take.clear()
+        send(sqs, queue, "in/1")
+        await until(lambda: runner.in_hand)
+        runner.tasks["a"].cancel()
+        await asyncio.gather(runner.tasks["a"], return_exceptions=True)
+        runner.may_take.set()
+        runner.start(S3EventAssetTrigger(sqs_queue=queue, watcher="a"))
+        await until(lambda: runner.keys("a") == ["in/1"])
+        runner.store()
+        await until(lambda: counts(sqs, queue) == (0, 0))
 
 
 async def test_a_pack_is_as_small_as_its_watcher_wants(sqs: Any, queue: str) -> None:

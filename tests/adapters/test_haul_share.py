@@ -39,6 +39,11 @@ class Airflow:
             self.queue.put(object_created_body("landing", key))
         self.may_store = asyncio.Event()
         self.away: Exception | None = None
+        #: Generators of triggers: an exception's frames may keep one for as long as it pleases the collector.
+        self.generators: list[Any] = []
+        self.may_take = asyncio.Event()
+        self.may_take.set()
+        self.in_hand = 0
         self.fired: list[tuple[str, str]] = []
         #: How often the queue was opened, and what its closing takes.
         self.opened = 0
@@ -77,7 +82,10 @@ class Airflow:
             self._tasks[name] = asyncio.ensure_future(self._run(name, when))
 
     async def _run(self, name: str, when: EventFilter) -> None:
-        async for event in S3EventAssetTrigger(sqs_queue="q", when=when, watcher=name).run():
+        self.generators.append(S3EventAssetTrigger(sqs_queue="q", when=when, watcher=name).run())
+        async for event in self.generators[-1]:
+            self.in_hand += 1
+            await self.may_take.wait()
             payload: Any = event.payload
             self.fired += [(name, one["key"]) for one in payload["s3_events"]]
 
@@ -141,6 +149,22 @@ async def test_a_watcher_that_goes_has_stored_nothing_and_the_others_go_on(
         airflow.queue.put(object_created_body("landing", "b/2"))
         await until(lambda: ("b", "b/2") in airflow.fired)
         assert '"a/1"' in airflow.queue.peek()[0].body
+
+
+async def test_a_watcher_that_is_cancelled_with_an_event_in_hand_is_gone_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its generator is left where it is: nobody may wait for that watcher any more."""
+    airflow = Airflow(monkeypatch, "a/1")
+    airflow.may_store.set()
+    airflow.may_take.clear()
+    async with running(airflow, a=A):
+        await until(lambda: airflow.in_hand)
+        await airflow.cancel("a")
+        airflow.may_take.set()
+        airflow.start(a=A)
+        await until(lambda: airflow.fired == [("a", "a/1")])
+        await until(lambda: len(airflow.queue) == 0)
 
 
 async def test_the_last_watcher_that_goes_gives_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:

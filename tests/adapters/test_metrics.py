@@ -133,6 +133,7 @@ async def test_a_watcher_of_an_asset_counts_what_it_packed(
     async with watched(queue) as (stream, watcher):
         haul = await anext(stream.hauls())
         haul.take(watcher)
+        haul.note_given(watcher)
         stream.resolve(haul)
     sums = await asyncio.to_thread(statsd.sums)
     assert (sums["events.packed"], sums["events.read"], sums["messages.received"]) == (1, 1, 1)

@@ -62,6 +62,7 @@ async def store_all(stream: Any, watcher: Any) -> None:
     """As Airflow does that stores whatever it is given."""
     async for haul in stream.hauls():
         haul.take(watcher)
+        haul.note_given(watcher)
         stream.resolve(haul)
 
 

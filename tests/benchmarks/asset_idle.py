@@ -147,6 +147,7 @@ async def _longest(queue: InMemoryQueue, count: int, filters: list[EventFilter])
             handed += len(haul.catches)
             for watcher in list(haul.shares):
                 haul.take(watcher)
+                haul.note_given(watcher)
             stream.resolve(haul)
             if handed == count:
                 break

@@ -60,6 +60,7 @@ class Process:
                 self.sizes.append(len(haul.catches))
                 for watcher in list(haul.shares):
                     share = haul.take(watcher)
+                    haul.note_given(watcher)
                     self.given.update((watcher.name, packed.data["key"]) for packed in share)
                 self.resolve(self.stream, haul)
 

@@ -311,6 +311,7 @@ def test_what_was_handed_over_before_nothing_may_be_is_settled_and_does_not_come
             hauls = stream.hauls()
             haul = await anext(hauls)
             haul.take(watcher)
+            haul.note_given(watcher)
             is_wrong = True
             queue.put(object_created_body("landing", "in/2"))
             asyncio.get_running_loop().call_later(12, stored, stream, haul)

@@ -59,22 +59,36 @@ class HaulShare:
         self._due: dict[Haul, tuple[HaulStream, set[Watcher]]] = {}
         self._fired: list[tuple[HaulStream, Haul]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def hauls(self, watcher: Watcher) -> AsyncGenerator[Haul, None]:
         """Yield the hauls of which ``watcher`` wants part: asking for the next says that one is fired."""
         queue = self._queues[watcher] = asyncio.Queue()
         if not self._tasks:
             self._tasks = [asyncio.ensure_future(work) for work in (self._hand_out(), self._settle())]
+        if (task := asyncio.current_task()) is not None:
+            # It may be cancelled while it has a haul in hand, and leave this generator where it is.
+            task.add_done_callback(lambda _: self._leave_soon(watcher))
         try:
             while True:
                 haul = await queue.get()
                 yield haul
                 self._note_fired(watcher, haul)
         finally:
-            del self._queues[watcher]
-            for haul in [haul for haul, (_, due) in self._due.items() if watcher in due]:
-                self._note_fired(watcher, haul)
-            await self._end()
+            await self._leave(watcher)
+
+    def _leave_soon(self, watcher: Watcher) -> None:
+        if watcher in self._queues:
+            leaving = asyncio.ensure_future(self._leave(watcher))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, watcher: Watcher) -> None:
+        if self._queues.pop(watcher, None) is None:
+            return
+        for haul in [haul for haul, (_, due) in self._due.items() if watcher in due]:
+            self._note_fired(watcher, haul)
+        await self._end()
 
     def _note_fired(self, watcher: Watcher, haul: Haul) -> None:
         stream, due = self._due[haul]
