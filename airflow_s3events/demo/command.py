@@ -200,7 +200,7 @@ def _copy_dags(folder: Path) -> None:
 
 def _play(aws: EmbeddedAws, airflow: Cluster, objects: list[tuple[str, bytes]], say: _Speech) -> Report:
     aws.wait_up()
-    bucket = aws.notifying_bucket("demo", versioned=True, max_receive_count=20)
+    bucket = aws.notifying_bucket("demo", versioned=True)
     say(f"Bucket {bucket.bucket} notifies queue {bucket.queue_url.rpartition('/')[2]}")
     with Progress("demo") as progress:
         progress.at(0, "Airflow starts; this takes a minute")

@@ -14,6 +14,8 @@ from airflow_s3events.notification_setup.errors import found_or_none, translated
 #: Seconds for which a proof hides what it receives.
 _HIDE_SECONDS = 10
 _MISSING = {"NonExistentQueue", "QueueDoesNotExist"}
+#: Said by an emulator of a call that it does not have.
+_NO_SUCH_CALL = {"InvalidAction"}
 #: There is one of that name, with other attributes.
 _THERE_ALREADY = {"QueueAlreadyExists", "QueueNameExists"}
 
@@ -62,10 +64,17 @@ class QueueSetupHook(SqsHook):
             found_or_none(_MISSING, call, f"DeleteQueue of {queue}", QueueUrl=url)
 
     def sources(self, queue: Arn) -> list[str]:
-        """Return the names of the queues whose dead letters it takes; they are of its region and account."""
+        """Return the names of the queues whose dead letters it takes; they are of its region and account.
+
+        None of them where an emulator (ministack) cannot tell.
+        """
         paginator = self.get_conn().get_paginator("list_dead_letter_source_queues")
-        with translated(f"ListDeadLetterSourceQueues of {queue}"):
-            pages = list(paginator.paginate(QueueUrl=self._known_url(queue)))
+
+        def ask(**request: Any) -> list[dict[str, Any]]:
+            return list(paginator.paginate(**request))
+
+        what, url = f"ListDeadLetterSourceQueues of {queue}", self._known_url(queue)
+        pages = found_or_none(_NO_SUCH_CALL, ask, what, QueueUrl=url) or []
         return [str(url).rpartition("/")[2] for page in pages for url in page.get("queueUrls", [])]
 
     def receive(self, queue: Arn, wait_seconds: int) -> list[dict[str, Any]]:

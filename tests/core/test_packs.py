@@ -18,6 +18,7 @@ from airflow_s3events.packs import (
     MAX_MAP_LENGTH,
     AssetPack,
     PackedEvent,
+    again,
     chunks_of,
     cut,
     own_events,
@@ -130,3 +131,14 @@ def test_chunks_lose_nothing_and_are_never_more_than_airflow_maps(count: int, si
 def test_chunks_too_small_for_airflow_are_refused(count: int, size: int) -> None:
     with pytest.raises(ConfigurationError, match="size="):
         chunks_of([make_event()] * count, size)
+
+
+def test_an_asset_event_that_is_stored_again_says_that_its_events_may_have_been_there() -> None:
+    found = numbered(2)
+    pack = read_pack(again(extra_of(*found)), MOMENT)
+    assert pack is not None
+    assert (list(pack.events.values()), pack.may_be_again) == (found, True)
+
+
+def test_somebody_else_s_asset_event_is_stored_again_as_it_is() -> None:
+    assert again({"somebody": "else"}) == {"somebody": "else"}
