@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from airflow_s3events.arns import Arn, is_arn, partition_of
 from airflow_s3events.exceptions import ConfigurationError
-from airflow_s3events.policies import Decision, Grant, Policy, Request, Verdict, evaluate
+from airflow_s3events.policies import (
+    Decision,
+    Grant,
+    Limits,
+    Policy,
+    Request,
+    Statement,
+    Verdict,
+    check_limits,
+    evaluate,
+    merged,
+    parse_policy,
+    policy_text,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +89,22 @@ def missing_grants(policy: Policy, requests: Iterable[tuple[Grant, Request]], *,
         if not decision.allowed:
             missing[sender] = None
     return list(missing)
+
+
+def policy_with(
+    text: str | None, statements: Sequence[Statement], limits: Limits, *, setting: str
+) -> str | None:
+    """Return the text of a policy with ``statements`` in it; None where they are there already.
+
+    Raises:
+        ConfigurationError: AWS would not take it: it is too long or has too many statements.
+    """
+    policy = parse_policy(text)
+    after = merged(policy, statements)
+    if after == policy:
+        return None
+    check_limits(after, limits, setting=setting)
+    return policy_text(after)
 
 
 def _refuse_denied(decision: Decision, sender: Grant, setting: str) -> None:

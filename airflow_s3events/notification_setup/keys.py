@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.calls import Aws, Keys
-from airflow_s3events.notification_setup.changes import Change, missing_grants
+from airflow_s3events.notification_setup.changes import Change, missing_grants, policy_with
 from airflow_s3events.policies import (
     KEY_LIMITS,
     Grant,
@@ -16,7 +16,6 @@ from airflow_s3events.policies import (
     key_grant,
     merged,
     parse_policy,
-    policy_text,
 )
 
 _USABLE = ("Enabled", "Creating", "Updating")
@@ -47,11 +46,9 @@ def plan_key(
 
 def _let_in(keys: Keys, arn: str, statements: Sequence[Statement]) -> None:
     """Put the policy as it is now with ``statements``: others may have put theirs since the plan."""
-    policy = parse_policy(keys.policy(arn))
-    after = merged(policy, statements)
-    if after != policy:
-        check_limits(after, KEY_LIMITS, setting=f"kms_key {arn!r}")
-        keys.put_policy(arn, policy_text(after))
+    text = policy_with(keys.policy(arn), statements, KEY_LIMITS, setting=f"kms_key {arn!r}")
+    if text is not None:
+        keys.put_policy(arn, text)
 
 
 def check_key(key: str, metadata: dict[str, Any] | None) -> dict[str, Any]:

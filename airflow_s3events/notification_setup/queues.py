@@ -9,18 +9,15 @@ from dataclasses import dataclass, replace
 from airflow_s3events.arns import Arn
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.calls import Attributes, Aws, Queues
-from airflow_s3events.notification_setup.changes import Change, Place, missing_grants
+from airflow_s3events.notification_setup.changes import Change, Place, missing_grants, policy_with
 from airflow_s3events.notification_setup.destinations import QueueDestination
 from airflow_s3events.notification_setup.keys import plan_key
 from airflow_s3events.policies import (
     QUEUE_LIMITS,
     Grant,
     Statement,
-    check_limits,
     grant,
-    merged,
     parse_policy,
-    policy_text,
     tls_only,
 )
 from airflow_s3events.sqs import queue_arn
@@ -180,12 +177,9 @@ def _set(queues: Queues, arn: Arn, attributes: Attributes, statements: Sequence[
 
 def _with_statements(found: FoundQueue, statements: Sequence[Statement]) -> dict[str, str]:
     """Return the attribute of a policy with ``statements``; nothing where they are in it."""
-    policy = parse_policy((found.attributes or {}).get("Policy"))
-    after = merged(policy, statements)
-    if after == policy:
-        return {}
-    check_limits(after, QUEUE_LIMITS, setting=f"queue {found.arn.name!r}")
-    return {"Policy": policy_text(after)}
+    there, setting = (found.attributes or {}).get("Policy"), f"queue {found.arn.name!r}"
+    text = policy_with(there, statements, QUEUE_LIMITS, setting=setting)
+    return {} if text is None else {"Policy": text}
 
 
 def _lines(attributes: Mapping[str, str], senders: Sequence[Grant]) -> list[str]:

@@ -8,7 +8,7 @@ from functools import partial
 from airflow_s3events.arns import Arn
 from airflow_s3events.exceptions import ConfigurationError
 from airflow_s3events.notification_setup.calls import Attributes, Aws, Topics
-from airflow_s3events.notification_setup.changes import Change, Place, missing_grants
+from airflow_s3events.notification_setup.changes import Change, Place, missing_grants, policy_with
 from airflow_s3events.notification_setup.destinations import TopicDestination
 from airflow_s3events.notification_setup.keys import plan_key
 from airflow_s3events.notification_setup.queues import plan_queue, resolve_queue
@@ -16,11 +16,8 @@ from airflow_s3events.policies import (
     TOPIC_LIMITS,
     Grant,
     Statement,
-    check_limits,
     grant,
-    merged,
     parse_policy,
-    policy_text,
     tls_only,
 )
 
@@ -101,12 +98,9 @@ def _let_in(topics: Topics, arn: Arn, statements: Sequence[Statement]) -> None:
 
 def _with_statements(arn: Arn, found: Attributes | None, statements: Sequence[Statement]) -> dict[str, str]:
     """Return the attribute of a policy with ``statements``; nothing where they are in it."""
-    policy = parse_policy((found or {}).get("Policy"))
-    after = merged(policy, statements)
-    if after == policy:
-        return {}
-    check_limits(after, TOPIC_LIMITS, setting=f"topic {arn.name!r}")
-    return {"Policy": policy_text(after)}
+    there, setting = (found or {}).get("Policy"), f"topic {arn.name!r}"
+    text = policy_with(there, statements, TOPIC_LIMITS, setting=setting)
+    return {} if text is None else {"Policy": text}
 
 
 def _plan_subscription(topics: Topics, topic: Arn, queue: Arn, *, is_new: bool, raw: bool) -> list[Change]:
