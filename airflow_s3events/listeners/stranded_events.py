@@ -119,7 +119,6 @@ def store_again(session: Session) -> int:
     late = set(session.scalars(passed_by(now)))
     late |= {number for number, at, before in session.execute(dated_back(now)) if before - at > _DATED_BACK}
     events = session.scalars(select(AssetEvent).where(AssetEvent.id.in_(late))).all() if late else []
-    events = [event for event in events if _STORED_AGAIN not in event.extra]
     for event in events:
         session.add(AssetEvent(asset_id=event.asset_id, extra=again(event.extra), timestamp=now))
         event.extra = {**event.extra, _STORED_AGAIN: True}
@@ -164,11 +163,7 @@ def stranded(now: datetime) -> Select[Any]:
     found = select(schedule.asset_id, schedule.dag_id, func.max(AssetEvent.timestamp)).select_from(AssetEvent)
     # The window that Airflow itself leaves open for the next run.
     is_open = AssetEvent.timestamp > func.coalesce(_last_run_after(now), schedule.created_at)
-    return (
-        _not_in_a_run(found, AssetEvent)
-        .where(is_open, ~_is_queued())
-        .group_by(schedule.asset_id, schedule.dag_id)
-    )
+    return _not_in_a_run(found).where(is_open, ~_is_queued()).group_by(schedule.asset_id, schedule.dag_id)
 
 
 def passed_by(now: datetime) -> Select[Any]:
@@ -179,12 +174,12 @@ def passed_by(now: datetime) -> Select[Any]:
     """
     from airflow.models.asset import AssetEvent, DagScheduleAssetReference
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import exists, func, select
+    from sqlalchemy import exists, select
 
-    newest = select(func.max(AssetEvent.id) - _NEWEST).scalar_subquery()
-    return _not_in_a_run(select(AssetEvent.id).distinct(), AssetEvent).where(
+    return _not_in_a_run(select(AssetEvent.id).distinct()).where(
         ~_is_queued(now - _LOOP),
-        AssetEvent.id > newest,
+        ~_is_stored_again(),
+        _is_among_the_newest(),
         AssetEvent.timestamp > now - _TRANSACTION,
         AssetEvent.timestamp > DagScheduleAssetReference.created_at,
         exists().where(*_runs(now), DagRun.run_after >= AssetEvent.timestamp),
@@ -200,36 +195,54 @@ def dated_back(now: datetime) -> Select[Any]:
     """
     from airflow.models.asset import AssetEvent, DagScheduleAssetReference
     from sqlalchemy import case, func, select
-    from sqlalchemy.orm import aliased
 
-    newest = select(func.max(AssetEvent.id) - _NEWEST).scalar_subquery()
     # What a clock that was ahead has dated into the future tells no time.
     until_now = case((AssetEvent.timestamp <= now, AssetEvent.timestamp))
     before = func.max(until_now).over(order_by=AssetEvent.id, rows=(None, -1)).label("before")
-    times = select(AssetEvent, before).where(AssetEvent.id > newest).subquery()
-    event, since = aliased(AssetEvent, times), DagScheduleAssetReference.created_at
-    return _not_in_a_run(select(event.id, event.timestamp, times.c.before), event).where(
-        times.c.before > event.timestamp,
+    times = select(AssetEvent.id, before).where(_is_among_the_newest()).subquery()
+    since = DagScheduleAssetReference.created_at
+    found = select(AssetEvent.id, AssetEvent.timestamp, times.c.before).select_from(AssetEvent)
+    return _not_in_a_run(found.join(times, times.c.id == AssetEvent.id)).where(
+        ~_is_stored_again(),
+        times.c.before > AssetEvent.timestamp,
         times.c.before > since,
-        event.timestamp <= func.coalesce(_last_run_after(now), since),
+        AssetEvent.timestamp <= func.coalesce(_last_run_after(now), since),
     )
 
 
-def _not_in_a_run(found: Select[Any], event: Any) -> Select[Any]:
+def _is_among_the_newest() -> Any:
+    from airflow.models.asset import AssetEvent
+    from sqlalchemy import func, select
+
+    return AssetEvent.id > select(func.max(AssetEvent.id) - _NEWEST).scalar_subquery()
+
+
+def _is_stored_again() -> Any:
+    """Whether an asset event has been: asked of the text, since no two databases look into JSON alike.
+
+    The quotes are the member's own: in a key or another text they would have a backslash before them.
+    """
+    from airflow.models.asset import AssetEvent
+    from sqlalchemy import Text, cast
+
+    return cast(AssetEvent.extra, Text).contains(f'"{_STORED_AGAIN}"', autoescape=True)
+
+
+def _not_in_a_run(found: Select[Any]) -> Select[Any]:
     """Join asset events of ours with each DAG that should have a run with them, and has none."""
-    from airflow.models.asset import AssetModel, DagScheduleAssetReference
+    from airflow.models.asset import AssetEvent, AssetModel, DagScheduleAssetReference
     from airflow.models.dag import DagModel
     from airflow.models.trigger import Trigger
 
     schedule = DagScheduleAssetReference
     return (
-        found.join(schedule, schedule.asset_id == event.asset_id)
+        found.join(schedule, schedule.asset_id == AssetEvent.asset_id)
         .join(DagModel, DagModel.dag_id == schedule.dag_id)
         .join(AssetModel, AssetModel.id == schedule.asset_id)
         .where(
             AssetModel.triggers.any(Trigger.classpath == _CLASSPATH),
             *_takes_our_events(),
-            ~_is_in_a_run(event),
+            ~_is_in_a_run(),
         )
     )
 
@@ -243,12 +256,12 @@ def _takes_our_events() -> tuple[Any, ...]:
     return tuple(getattr(DagModel, name) == false() for name in names)
 
 
-def _is_in_a_run(event: Any) -> Any:
+def _is_in_a_run() -> Any:
     """Whether an asset event is in a run of the DAG."""
-    from airflow.models.asset import DagScheduleAssetReference
+    from airflow.models.asset import AssetEvent, DagScheduleAssetReference
     from airflow.models.dagrun import DagRun
 
-    return event.created_dagruns.any(DagRun.dag_id == DagScheduleAssetReference.dag_id)
+    return AssetEvent.created_dagruns.any(DagRun.dag_id == DagScheduleAssetReference.dag_id)
 
 
 def _last_run_after(now: datetime) -> Any:

@@ -248,6 +248,15 @@ def test_an_event_that_a_clock_has_dated_back_before_a_run_is_stored_once_more(w
     assert store_again(world.session) == 0
 
 
+def test_a_key_that_spells_our_mark_keeps_no_event_from_being_stored_once_more(world: World) -> None:
+    world.run(3_600, world.store(3_600))
+    event = world.store(1)
+    event.extra = {"payload": {"s3_events": [{"key": 'in/"s3_events_stored_again": true'}]}}
+    world.session.flush()
+    assert store_again(world.session) == 1
+    assert store_again(world.session) == 0
+
+
 def test_what_came_after_a_run_that_ended_its_window_later_is_found_whatever_ran_since(world: World) -> None:
     world.run(3_600, world.store(3_600))
     world.store(1)
